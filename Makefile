@@ -1,0 +1,51 @@
+# On a fresh machine with Python 3.11 or newer: `make demo`, `make test`. Nothing else is needed.
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+# A neighbour's load must not make small threaded operations a hundred times slower.
+export GOMP_SPINCOUNT ?= 0
+export OMP_WAIT_POLICY ?= PASSIVE
+export MPLBACKEND := Agg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help install demo test check format paper bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: .venv/installed ## make .venv from the lock file
+
+.venv/installed: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html
+	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1 cost=1
+	@echo "The report: reports/demo/index.html"
+
+test: install ## the test suite
+	$(BIN)/python -m pytest
+
+check: install ## formatting, lint, types, workflow lint, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/pyright
+	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest
+
+format: install ## write the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+paper: install ## the paper: real data, every GPU
+	$(BIN)/snakemake --cores all
+
+lock: ## resolve requirements.lock again (needs uv)
+	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--extra test --extra check pyproject.toml -o requirements.lock
+
+clean: ## remove what was computed; raw data and the environment stay
+	rm -rf results reports .snakemake

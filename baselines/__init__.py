@@ -1,0 +1,131 @@
+"""The published networks, one folder each; a folder's name is the network's name.
+
+Nothing is imported until it is built: ``import baselines`` loads no torch. A folder holds ``__init__.py``
+(``build`` and ``from_authors``), ``model.py`` and ``card.yaml``; docs/add-a-network.md walks through it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The networks that can be built, sorted: every folder with a card."""
+    return tuple(sorted(card.parent.name for card in FOLDER.glob("*/card.yaml")))
+
+
+def check(name: str) -> str:
+    """Return ``name`` if there is such a network.
+
+    Raises:
+        ValueError: unknown name; the message suggests the nearest one and lists all.
+    """
+    if name in names():
+        return name
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ValueError(f"baseline {name!r}: no such network.{hint} Available: {', '.join(names())}")
+
+
+@cache
+def card(name: str) -> dict[str, Any]:
+    """The network's card: paper, code, licence, sizes, counts, weights, published numbers, deviations."""
+    import yaml
+
+    return yaml.safe_load((FOLDER / check(name) / "card.yaml").read_text(encoding="utf-8"))
+
+
+def check_size(name: str, height: int, width: int) -> None:
+    """Check that the network's structure allows an input of this size.
+
+    Raises:
+        ValueError: the card's ``input`` rule forbids the size; the message states the rule.
+    """
+    rule = card(name)["input"]
+    multiple, smallest = rule["multiple_of"], rule["smallest"]
+    if min(height, width) < smallest or height % multiple or width % multiple:
+        raise ValueError(
+            f"{name}: input of {height}x{width} pixels; sides must be multiples of {multiple}, "
+            f"{smallest} or more (the authors use {rule['size']}). Set the recipe's size accordingly"
+        )
+
+
+def build(
+    name: str, *, in_channels: int, out_channels: int, image_size: int, **options: Any
+) -> nn.Module:
+    """Build a network.
+
+    Args:
+        name: one of ``names()``.
+        in_channels: 1 or 3.
+        out_channels: channels of the logits: classes, or 64 under a module.
+        image_size: side of the square input in pixels.
+        **options: the folder's own options, such as ``auxiliary`` (extra outputs in training mode)
+            or ``pretrained`` (path of the backbone's weights, ``card.yaml`` says which file).
+
+    Returns:
+        A module from ``(B, in_channels, H, W)`` float to logits ``(B, out_channels, H, W)``; in training
+        mode, and only with ``auxiliary=True``, a tuple ``(logits, *auxiliary logits)``.
+
+    Raises:
+        ValueError: unknown name, a size or channel count that the network cannot take.
+        TypeError: an option that the network does not have; the message lists those it has.
+    """
+    check(name)
+    if in_channels not in (1, 3):
+        raise ValueError(f"{name}: in_channels is {in_channels}; 1 and 3 are allowed")
+    if out_channels < 1:
+        raise ValueError(f"{name}: out_channels is {out_channels}; it must be at least 1")
+    check_size(name, image_size, image_size)
+    folder = importlib.import_module(f"baselines.{name}")
+    known = set(inspect.signature(folder.build).parameters)
+    allowed = sorted(known - {"in_channels", "out_channels", "image_size"})
+    if unknown := sorted(set(options) - known):
+        raise TypeError(f"{name}: unknown option {unknown[0]!r}; it has {allowed or 'no options'}")
+    network = folder.build(in_channels, out_channels, image_size, **options)
+    network.register_forward_pre_hook(_InputCheck(name, in_channels, image_size))
+    return network
+
+
+def from_authors(name: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Map a state dict with the authors' names to ours, ready for ``load_state_dict(strict=True)``.
+
+    Raises:
+        KeyError: an entry that the authors' model does not have, or one that is missing.
+    """
+    return importlib.import_module(f"baselines.{check(name)}").from_authors(entries)
+
+
+class _InputCheck:
+    """Forward pre-hook that says which inputs are allowed instead of failing deep inside."""
+
+    def __init__(self, name: str, in_channels: int, image_size: int) -> None:
+        self.name, self.in_channels, self.image_size = name, in_channels, image_size
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        import torch
+
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+            return
+        shape = tuple(inputs[0].shape)
+        if len(shape) != 4 or shape[1] != self.in_channels:
+            raise ValueError(
+                f"{self.name}: input of shape {shape}; (B, {self.in_channels}, H, W) is expected"
+            )
+        if card(self.name)["input"]["fixed"] and shape[2:] != (self.image_size, self.image_size):
+            raise ValueError(
+                f"{self.name}: input of {shape[2]}x{shape[3]} pixels, built for {self.image_size}; "
+                f"build it with the image_size that you feed"
+            )
+        check_size(self.name, shape[2], shape[3])

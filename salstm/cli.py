@@ -1,0 +1,299 @@
+"""The roof: ``python -m salstm <command>``, one command a workflow rule. Only this module imports everything.
+
+Imports stand inside the commands: ``--help`` and the commands that need no torch start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("salstm")
+
+EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
+SELECTIONS = ("last", "best_val", "best_test")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 130 interrupted, 143 terminated; argparse exits with 2 on wrong usage.
+    """
+    args = parser().parse_args(arguments)
+    _configure_logging(getattr(args, "log", None))
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        log.warning("interrupted; the same command goes on where this one stopped")
+        return 130
+    except EXPECTED_ERRORS as error:
+        log.debug("traceback", exc_info=True)
+        log.error("%s: %s", args.command, _sentence(error))
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    root = argparse.ArgumentParser(prog="python -m salstm", description=__doc__.splitlines()[0])
+    commands = root.add_subparsers(dest="command", required=True, metavar="command")
+    for function, options in COMMANDS:
+        name = function.__name__.strip("_").replace("_", "-")
+        text = (function.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=text, description=function.__doc__)
+        command.add_argument("--log", type=Path, help="file to log to as well")
+        for option, settings in options.items():
+            command.add_argument(option, **settings)
+        command.set_defaults(run=function)
+    return root
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Find, make or download a dataset's raw files and list them with their hashes."""
+    from salstm.data import datasets, phantoms
+    from salstm.files import write_json
+
+    if args.phantom:
+        phantoms.ensure(args.dataset, args.raw, args.phantom)
+    write_json(args.out, datasets.raw_manifest(args.dataset, args.raw))
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Turn raw files into cases: one orientation, one size, split, one memory map."""
+    from salstm.data import datasets
+    from salstm.files import read_json
+
+    listed = read_json(args.manifest)
+    datasets.prepare(
+        args.dataset, args.raw, args.out, split=args.split, size=args.size, manifest=listed
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Audit prepared cases: counts, sizes, intensities, class volumes, duplicates, groups on both sides."""
+    from salstm.data import audit, datasets
+    from salstm.data.store import Store
+    from salstm.files import write_csv
+
+    classes = datasets.DATASETS[datasets.check(args.dataset)].classes
+    write_csv(args.out, audit.audit(Store(args.cases), classes))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one cell, or go on where an earlier run of it stopped."""
+    from salstm import devices
+
+    locks = Path(os.environ.get("SALSTM_LOCKS", f"/tmp/salstm-gpu-{os.getuid()}"))
+    with devices.claim(locks, int(os.environ.get("SALSTM_JOBS_PER_GPU", "1"))):
+        from salstm import run
+
+        run.train(_builder(args.baseline, args.recipe), _identity(args), args)
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Predict the test cases with each selection of a cell's weights."""
+    from salstm import run
+    from salstm.files import read_json
+
+    made = read_json(args.run_folder / "run.json")
+    run.predict(_builder(made["identity"]["baseline"], {"pretrained": False}), made, args)
+
+
+def score(args: argparse.Namespace) -> None:
+    """Score a cell's predictions: every metric, every test case, every scope."""
+    import numpy as np
+
+    from salstm import scoring
+    from salstm.data.store import Store
+    from salstm.files import read_json, write_csv
+
+    made = read_json(args.run_folder / "run.json")
+    predictions = {
+        selection: np.load(args.run_folder / "predictions" / f"{selection}.npz")
+        for selection in SELECTIONS
+    }
+    store = Store(args.cases)
+    write_csv(args.out, scoring.score(predictions, store, made["classes"], made["identity"]))
+
+
+def cost(args: argparse.Namespace) -> None:
+    """Count parameters, multiply-adds and latency of a network under each variant."""
+    from salstm import run
+
+    run.cost(lambda recipe: _builder(args.baseline, {**recipe, "pretrained": False}), args)
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Gather the scores, costs and states of all cells; cells that are missing are named with the reason."""
+    from salstm import collection
+
+    collection.collect(args.results, args.grid, args.out)
+
+
+def tables(args: argparse.Namespace) -> None:
+    """Write the comparison tables as CSV, Markdown and LaTeX."""
+    from salstm import tables
+
+    tables.write(args.collected, _cards(), args.statistics, args.out)
+
+
+def figures(args: argparse.Namespace) -> None:
+    """Draw the figures."""
+    from salstm import figures
+
+    figures.write(args.collected, args.results, args.out)
+
+
+def report(args: argparse.Namespace) -> None:
+    """Build one self-contained HTML page from tables and figures."""
+    from salstm import report
+
+    report.write(args.collected, args.results, _cards(), args.out)
+
+
+def networks(args: argparse.Namespace) -> None:
+    """Print the table of the networks' cards."""
+    from salstm import cards
+
+    sys.stdout.write(cards.table(_cards()) + "\n")
+
+
+def weights(args: argparse.Namespace) -> None:
+    """Find a backbone's published weights under data/weights, or download them."""
+    import baselines
+    from salstm.data import weights
+
+    weights.fetch(args.baseline, baselines.card(args.baseline)["weights"], args.out)
+
+
+def import_weights(args: argparse.Namespace) -> None:
+    """Turn a checkpoint with the authors' names into safetensors with ours."""
+    import baselines
+    from salstm import authors_weights
+
+    authors_weights.convert(
+        args.file, args.out, lambda entries: baselines.from_authors(args.baseline, entries)
+    )
+
+
+def _builder(baseline: str, recipe: dict[str, Any]) -> Any:
+    """``baselines.build`` for one network, with the backbone's weights where the recipe wants them."""
+    from functools import partial
+
+    import baselines
+
+    options: dict[str, Any] = {}
+    if recipe["pretrained"]:
+        file = baselines.card(baseline)["weights"]["file"]
+        options["pretrained"] = Path("data/weights") / file
+    return partial(baselines.build, baseline, **options)
+
+
+def _cards() -> dict[str, Any]:
+    import baselines
+
+    return {name: baselines.card(name) for name in baselines.names()}
+
+
+def _identity(args: argparse.Namespace) -> dict[str, Any]:
+    return {key: getattr(args, key) for key in ("dataset", "baseline", "variant", "seed")}
+
+
+def _sentence(error: BaseException) -> str:
+    # str(KeyError) quotes its message.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text or type(error).__name__
+
+
+def _terminated(number: int, frame: object) -> None:
+    log.warning("terminated; the same command goes on where this one stopped")
+    raise SystemExit(128 + number)
+
+
+def _configure_logging(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, handlers=handlers, format=form, datefmt="%H:%M:%S", force=True)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    logging.captureWarnings(True)
+
+
+def _number_or_null(text: str) -> int | None:
+    return None if text == "null" else int(text)
+
+
+DATASET = {"--dataset": {"required": True, "help": "synapse, acdc, isic2018 or cvc_clinicdb"}}
+RAW = {"--raw": {"type": Path, "required": True, "help": "folder of the raw data"}}
+CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
+OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
+BASELINE = {"--baseline": {"required": True, "help": "a network: python -m salstm networks"}}
+RUN = {"--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}}
+RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
+COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
+THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
+DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
+STATISTICS = {"--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}}
+
+COMMANDS = [
+    (fetch, {**DATASET, **RAW, "--phantom": {"type": json.loads, "default": "null"}, **OUT}),
+    (
+        prepare,
+        {
+            **DATASET,
+            **RAW,
+            "--manifest": {"type": Path, "required": True, "help": "raw.json of fetch"},
+            "--split": {"type": json.loads, "required": True, "help": "config's split, JSON"},
+            "--size": {"type": _number_or_null, "required": True, "help": "pixels, or null"},
+            **OUT,
+        },
+    ),
+    (check, {**DATASET, **CASES, **OUT}),
+    (
+        train,
+        {
+            **DATASET,
+            **BASELINE,
+            "--variant": {"required": True, "help": "plain, salstm, lstmsa, stack or convlstm"},
+            "--seed": {"type": int, "required": True},
+            "--recipe": {"type": json.loads, "required": True, "help": "JSON"},
+            **CASES,
+            **OUT,
+            **THREADS,
+            **DEVICE,
+            "--workers": {"type": int, "default": -1, "help": "loader processes; -1: a good number"},
+        },
+    ),
+    (predict, {**RUN, **CASES, **THREADS, **DEVICE}),
+    (score, {**RUN, **CASES, **OUT}),
+    (
+        cost,
+        {
+            **DATASET,
+            **BASELINE,
+            "--recipes": {"type": json.loads, "required": True, "help": "recipe by variant, JSON"},
+            **THREADS,
+            **OUT,
+        },
+    ),
+    (
+        collect,
+        {**RESULTS, "--grid": {"type": json.loads, "required": True, "help": "JSON"}, **OUT},
+    ),
+    (tables, {**COLLECTED, **STATISTICS, **OUT}),
+    (figures, {**COLLECTED, **RESULTS, **OUT}),
+    (report, {**COLLECTED, **RESULTS, **OUT}),
+    (networks, {}),
+    (weights, {**BASELINE, **OUT}),
+    (import_weights, {**BASELINE, "file": {"type": Path}, "out": {"type": Path}}),
+]

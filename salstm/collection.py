@@ -1,0 +1,111 @@
+"""All cells of a grid in three tables; what is missing is a row with its reason, never a gap."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salstm.files import read_json, write_csv
+
+log = logging.getLogger(__name__)
+
+STATES = ("done", "running", "failed", "missing")
+IDENTITY = ["dataset", "baseline", "variant", "seed"]
+
+
+def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
+    """Write ``cells.csv``, ``scores.csv``, ``cost.csv`` and ``history.csv`` into a folder.
+
+    Args:
+        results: results/<name>.
+        grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...]}``.
+        out: the folder.
+    """
+    cells = [_cell(results, identity) for identity in identities(grid)]
+    states = pd.DataFrame(cells)
+    write_csv(out / "cells.csv", states)
+    done = [row for row in cells if row["state"] == "done"]
+    scores = (pd.read_csv(folder(results, row) / "scores.csv") for row in done)
+    write_csv(out / "scores.csv", _stacked(scores, IDENTITY))
+    curves = (_curve(results, row) for row in done)
+    write_csv(out / "history.csv", _stacked(curves, IDENTITY))
+    costs = (path for path in _cost_files(results, grid) if path.is_file())
+    write_csv(out / "cost.csv", _stacked(map(pd.read_csv, costs), IDENTITY[:3]))
+    counts = states["state"].value_counts()
+    log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
+
+
+def identities(grid: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every cell of a grid, in its order."""
+    for dataset, baselines in grid["grid"].items():
+        for baseline in baselines:
+            for variant in grid["variants"]:
+                for seed in grid["seeds"]:
+                    yield dict(zip(IDENTITY, (dataset, baseline, variant, seed), strict=True))
+
+
+def folder(results: Path, cell: dict[str, Any]) -> Path:
+    """Where a cell's results lie."""
+    return results / cell["dataset"] / cell["baseline"] / cell["variant"] / f"seed{cell['seed']}"
+
+
+def _cell(results: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    place = folder(results, identity)
+    state, reason = _state(place)
+    facts = read_json(place / "run.json") if (place / "run.json").is_file() else {}
+    best = facts.get("best", {})
+    return {
+        **identity,
+        "state": state,
+        "reason": reason,
+        "epochs": facts.get("recipe", {}).get("epochs"),
+        "best_val_epoch": best.get("best_val", {}).get("epoch"),
+        "best_test_epoch": best.get("best_test", {}).get("epoch"),
+        "parameters": facts.get("parameters"),
+        "seconds": facts.get("seconds"),
+        "pretrained": facts.get("recipe", {}).get("pretrained"),
+        "recipe": facts.get("recipe_digest"),
+        "command": facts.get("command"),
+    }
+
+
+def _state(place: Path) -> tuple[str, str]:
+    """State of a cell and, where it is not done, why."""
+    if (place / "scores.csv").is_file():
+        return "done", ""
+    for step in ("score", "predict", "train"):
+        path = place / "logs" / f"{step}.log"
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        errors = re.findall(r"^\S+ ERROR (.*)$", text, flags=re.MULTILINE)
+        if errors:
+            return "failed", errors[-1]
+        lines = text.strip().splitlines()
+        return "running", f"{step}: {lines[-1] if lines else 'no output yet'}"
+    return "missing", "not started"
+
+
+def _curve(results: Path, cell: dict[str, Any]) -> pd.DataFrame:
+    curve = pd.read_csv(folder(results, cell) / "history.csv")
+    return curve.assign(**{key: cell[key] for key in IDENTITY})
+
+
+def _cost_files(results: Path, grid: dict[str, Any]) -> Iterator[Path]:
+    for dataset, baselines in grid["grid"].items():
+        for baseline in baselines:
+            yield results / dataset / baseline / "cost.csv"
+
+
+def _stacked(frames: Any, columns: list[str]) -> pd.DataFrame:
+    """All frames in one, identity columns first; only those columns where there is nothing."""
+    parts = list(frames)
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*columns, *(name for name in table.columns if name not in columns)]]

@@ -1,0 +1,207 @@
+"""The registry: what each dataset is, and the road from its raw files to a store.
+
+Importing it loads no dataset module; a new dataset is one file with ``CLASSES``, ``NORMALISE``,
+``find``, ``files``, ``identities``, ``cases`` and ``check`` (see ``Reader``), and one entry here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from salstm.data import choices
+from salstm.data.case import RawCase
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One entry of the registry.
+
+    Attributes:
+        name: as in config.yaml.
+        module: the reader's module.
+        classes: foreground classes in the order of their numbers, from 1.
+        frames: T, the frames that a window holds: 3 with neighbours, 1 without.
+        channels: 1 grey, 3 RGB.
+        binary: one foreground class, with one logit that may go through a sigmoid.
+        licence: short name.
+        licence_url: where its text or the owners' statement stands.
+        citation: what its owners want cited.
+    """
+
+    name: str
+    module: str
+    classes: tuple[str, ...]
+    frames: int
+    channels: int
+    binary: bool
+    licence: str
+    licence_url: str
+    citation: str
+
+
+class Reader(Protocol):
+    """What a dataset's module offers; ``salstm.data.acdc`` is the example."""
+
+    CLASSES: tuple[str, ...]
+    NORMALISE: str
+
+    def find(self, raw: Path | str) -> Path:
+        """The folder with the data, below ``raw``."""
+        ...
+
+    def files(self, raw: Path | str) -> list[Path]:
+        """The files that the cases are made of."""
+        ...
+
+    def identities(self, raw: Path | str) -> list[tuple[str, str]]:
+        """Id and group of each case, in order, without reading images."""
+        ...
+
+    def cases(self, raw: Path | str) -> Iterator[RawCase]:
+        """The cases, stack after stack."""
+        ...
+
+    def check(self, raw: Path | str) -> list[str]:
+        """Deviations from the official dataset."""
+        ...
+
+
+DATASETS: dict[str, Dataset] = {
+    "synapse": Dataset(
+        name="synapse",
+        module="salstm.data.synapse",
+        classes=(
+            "aorta",
+            "gallbladder",
+            "left kidney",
+            "right kidney",
+            "liver",
+            "pancreas",
+            "spleen",
+            "stomach",
+        ),
+        frames=1,
+        channels=1,
+        binary=False,
+        licence="CC BY 4.0, access terms on Synapse",
+        licence_url="https://www.synapse.org/#!Synapse:syn3193805/wiki/89480",
+        citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
+        "and Challenge, 2015, doi 10.7303/syn3193805",
+    ),
+    "acdc": Dataset(
+        name="acdc",
+        module="salstm.data.acdc",
+        classes=("RV", "MYO", "LV"),
+        frames=3,
+        channels=1,
+        binary=False,
+        licence="CC BY-NC-SA 4.0",
+        licence_url="https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html",
+        citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
+        "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
+        "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
+    ),
+    "isic2018": Dataset(
+        name="isic2018",
+        module="salstm.data.isic2018",
+        classes=("lesion",),
+        frames=1,
+        channels=3,
+        binary=True,
+        licence="CC BY-NC 4.0",
+        licence_url="https://challenge.isic-archive.com/data/#2018",
+        citation="Codella et al., Skin Lesion Analysis Toward Melanoma Detection 2018, "
+        "arXiv:1902.03368; Tschandl, Rosendahl, Kittler, The HAM10000 dataset, Sci Data "
+        "5:180161, 2018, doi 10.1038/sdata.2018.161",
+    ),
+    "cvc_clinicdb": Dataset(
+        name="cvc_clinicdb",
+        module="salstm.data.cvc_clinicdb",
+        classes=("polyp",),
+        frames=3,
+        channels=3,
+        binary=True,
+        licence="research and education only",
+        licence_url="https://polyp.grand-challenge.org/CVCClinicDB/",
+        citation="Bernal et al., WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
+        "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
+        "10.1016/j.compmedimag.2015.02.007",
+    ),
+}
+
+
+def check(name: str) -> str:
+    """Return ``name`` if there is such a dataset.
+
+    Raises:
+        ValueError: unknown name; the message suggests the nearest one and lists all.
+    """
+    return choices.check("dataset", name, DATASETS)
+
+
+def reader(name: str) -> Reader:
+    """Import the dataset's module.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    return cast("Reader", importlib.import_module(DATASETS[check(name)].module))
+
+
+def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
+    """List the raw files that the cases are made of.
+
+    Returns:
+        Path relative to ``raw``, with slashes -> ``{"size": bytes, "sha256": hexadecimal}``,
+        sorted.
+
+    Raises:
+        FileNotFoundError: the data, or one of its files, is missing; says what to get and where to
+            put it.
+    """
+    from salstm.data.flat import sha256
+
+    return {
+        path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
+        for path in reader(name).files(raw)
+    }
+
+
+def prepare(
+    name: str,
+    raw: Path | str,
+    folder: Path | str,
+    *,
+    split: Mapping[str, Any],
+    size: int | None,
+    manifest: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Read a dataset's raw files and write its store.
+
+    Args:
+        name: of the dataset.
+        raw: folder of the raw files in their official layout.
+        folder: where the store goes.
+        split: ``{"name": "paper"}``, or as in ``salstm.data.splits.resolve``.
+        size: side of the stored frames in pixels, or None for the native size.
+        manifest: what ``raw_manifest`` gave, to save hashing again.
+
+    Raises:
+        FileNotFoundError: raw files are missing.
+        ValueError: a raw file is wrong, or the split does not fit the cases there are.
+    """
+    from salstm.data import splits, writing
+
+    source = reader(name)
+    listed = manifest if manifest is not None else raw_manifest(name, raw)
+    identities = source.identities(raw)
+    parts = splits.resolve(name, split, [group for _, group in identities])
+    splits.check_parts(name, parts, identities)
+    origin = {"dataset": name, "split": dict(split), "files": listed}
+    writing.write(
+        folder, source.cases(raw), parts, size=size, normalise=source.NORMALISE, source=origin
+    )

@@ -1,0 +1,72 @@
+"""GPU slots: one training a GPU by default, never two jobs on one slot, freed however a job ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DEVICES = Path("/dev")
+
+
+def visible() -> list[str]:
+    """Ids (numbers or UUIDs) of the GPUs this process may use: CUDA_VISIBLE_DEVICES, else all."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        ids = [entry.strip() for entry in allowed.split(",") if entry.strip()]
+        # CUDA stops at the first id it does not know; -1 means none.
+        return ids[: ids.index("-1")] if "-1" in ids else ids
+    found = (path.name.removeprefix("nvidia") for path in DEVICES.glob("nvidia[0-9]*"))
+    return [str(number) for number in sorted(int(name) for name in found if name.isdigit())]
+
+
+def slots(jobs_per_gpu: int = 1) -> int:
+    """How many trainings may run at once: GPUs times jobs a GPU; without a GPU, one a core."""
+    return len(visible()) * jobs_per_gpu or (os.cpu_count() or 1)
+
+
+@contextmanager
+def claim(folder: Path, jobs_per_gpu: int = 1, poll_s: float = 1.0) -> Iterator[str | None]:
+    """Hold one GPU slot and point CUDA_VISIBLE_DEVICES at its GPU; waits until one is free.
+
+    Call before torch is imported. The slot is an ``flock``: the kernel frees it when the process ends, also by
+    SIGKILL. Under SLURM the scheduler has chosen already, and nothing is claimed.
+
+    Args:
+        folder: where the lock files lie; on a local disk, shared by all jobs of this machine.
+        jobs_per_gpu: slots a GPU.
+        poll_s: seconds between two tries.
+
+    Yields:
+        The id of the GPU, or None when there is none or SLURM manages them.
+    """
+    ids = visible()
+    if not ids or "SLURM_JOB_ID" in os.environ:
+        yield None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    while (held := _first_free(folder, ids, jobs_per_gpu)) is None:
+        time.sleep(poll_s)
+    descriptor, chosen = held
+    os.environ["CUDA_VISIBLE_DEVICES"] = chosen
+    try:
+        yield chosen
+    finally:
+        os.close(descriptor)
+
+
+def _first_free(folder: Path, ids: list[str], jobs_per_gpu: int) -> tuple[int, str] | None:
+    for slot in range(jobs_per_gpu):
+        for name in ids:
+            path = folder / f"{name.replace('/', '_')}.{slot}.lock"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            return descriptor, name
+    return None

@@ -1,0 +1,106 @@
+"""Label maps of whole cases: every frame passes the network once, however many windows it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salstm.data.case import Case
+from salstm.data.resize import resize
+from salstm.data.store import Store
+from salstm.data.windows import neighbours, network_input
+from salstm.modules.wrapper import Attached
+
+
+@dataclass(frozen=True)
+class View:
+    """How frames reach the network: the part of a recipe that prediction needs.
+
+    Attributes:
+        size: side of the network's input in pixels.
+        channels: 1 or 3.
+        frames: 3 (previous, centre, next) or 1.
+        border: neighbours of the first and last frame.
+        normalise: (mean, standard deviation) or None.
+        batch: frames that pass the network at once.
+    """
+
+    size: int
+    channels: int
+    frames: int
+    border: str
+    normalise: tuple[Any, Any] | None
+    batch: int
+
+    @classmethod
+    def of(cls, recipe: dict[str, Any], channels: int) -> View:
+        """The view of a recipe on frames of 1 or 3 channels."""
+        scale = recipe["normalise"]
+        return cls(
+            size=recipe["size"],
+            channels=channels,
+            frames=recipe["frames"],
+            border=recipe.get("border", "replicate"),
+            normalise=(scale["mean"], scale["std"]) if scale else None,
+            batch=recipe["batch"],
+        )
+
+
+def predict(
+    model: Attached, store: Store, cases: Iterable[Case], view: View, device: torch.device
+) -> Iterator[tuple[Case, np.ndarray]]:
+    """Predict cases one after the other.
+
+    Yields:
+        The case and its labels ``(D, H, W)`` uint8 on the stored grid (nearest, as the authors restore them).
+    """
+    model.eval()
+    for case in cases:
+        labels = torch.cat([to_labels(chunk) for chunk in logits(model, store, case, view, device)])
+        yield case, resize(labels.cpu().numpy(), case.height, case.width, 0)
+
+
+@torch.no_grad()
+def logits(
+    model: Attached, store: Store, case: Case, view: View, device: torch.device
+) -> Iterator[Tensor]:
+    """Logits of a case's frames in order, chunk by chunk: ``(n, classes, size, size)``.
+
+    Equal to feeding one window at a time (tests/test_inference.py: 1e-5).
+    """
+    first, last = store.stack_bounds(case)
+    centres = range(case.first, case.first + case.depth)
+    if view.frames == 1:
+        for start in range(0, case.depth, view.batch):
+            chunk = centres[start : start + view.batch]
+            features = _features(model, store, list(chunk), view, device)
+            yield model.head(features, features, features)
+        return
+    triples = [neighbours(centre, first, last, view.border) for centre in centres]
+    numbers = sorted({number for triple in triples for number in triple})
+    place = {number: index for index, number in enumerate(numbers)}
+    features = _features(model, store, numbers, view, device)
+    yield model.volume(features, [tuple(place[number] for number in row) for row in triples])
+
+
+def to_labels(logits: Tensor) -> Tensor:
+    """``(N, C, H, W)`` logits to ``(N, H, W)`` uint8: the largest of C channels, or one channel above 0."""
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).to(torch.uint8)
+    return logits.argmax(1).to(torch.uint8)
+
+
+def _features(
+    model: Attached, store: Store, numbers: list[int], view: View, device: torch.device
+) -> Tensor:
+    chunks = []
+    for start in range(0, len(numbers), view.batch):
+        frames = np.stack([store.frame(number) for number in numbers[start : start + view.batch]])
+        images = network_input(frames, view.size, view.channels, view.normalise)
+        chunks.append(model.features(torch.from_numpy(images).to(device)))
+    return torch.cat(chunks)

@@ -1,0 +1,202 @@
+"""The losses of all recipes, as their authors' code computes them, mistakes included where the name says so.
+
+Every loss is a function of ``outputs`` = (logits, *auxiliary logits), each ``(B, C, H, W)``, and ``label``
+``(B, H, W)`` int64; it returns a scalar. Where its authors do not say otherwise, a loss is averaged over the outputs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Outputs = tuple[Tensor, ...]
+Loss = Callable[[Outputs, Tensor], Tensor]
+
+
+def build(spec: dict[str, Any]) -> Loss:
+    """The loss of a recipe: ``{"name": ..., parameters...}``.
+
+    Raises:
+        ValueError: no such loss, or a parameter that it does not have.
+    """
+    parameters = {key: value for key, value in spec.items() if key != "name"}
+    if spec["name"] not in LOSSES:
+        raise ValueError(f"loss {spec['name']!r}: unknown; allowed: {', '.join(LOSSES)}")
+    try:
+        return LOSSES[spec["name"]](**parameters)
+    except TypeError as error:
+        raise ValueError(f"loss {spec['name']!r}: {error}; found {parameters}") from error
+
+
+def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """Soft Dice loss of the TransUNet family (spec 2.1).
+
+    Softmax; per class, background included, sums over batch and pixels together, squared denominators, 1e-5 in
+    numerator and denominator; mean over classes.
+    """
+    probability = logits.softmax(1)
+    target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(probability)
+    axes = (0, 2, 3)
+    overlap = 2 * (probability * target).sum(axes) + 1e-5
+    total = probability.square().sum(axes) + target.square().sum(axes) + 1e-5
+    return (1 - overlap / total).mean()
+
+
+def cross_entropy_dice(cross_entropy: float, dice: float) -> Loss:
+    """Weighted sum of cross entropy and soft Dice (TransUNet, MT-UNet, MISSFormer, DAEFormer, SALSTM)."""
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        return cross_entropy * F.cross_entropy(logits, label) + dice * dice_loss(logits, label)
+
+    return _mean_over_outputs(one)
+
+
+def mutation(cross_entropy: float, dice: float) -> Loss:
+    """MERIT: the sum of that loss over every non-empty subset of the four stages' summed logits (spec 7.4).
+
+    Without auxiliary outputs the only subset is the logits themselves.
+    """
+    single = cross_entropy_dice(cross_entropy, dice)
+
+    def loss(outputs: Outputs, label: Tensor) -> Tensor:
+        stages = outputs[1:] or outputs
+        sizes = range(1, len(stages) + 1)
+        subsets = itertools.chain.from_iterable(itertools.combinations(stages, n) for n in sizes)
+        return torch.stack([single((torch.stack(s).sum(0),), label) for s in subsets]).sum()
+
+    return loss
+
+
+def bce() -> Loss:
+    """Binary cross entropy (UNet_Family; UNet++ averages it over its outputs)."""
+    return _mean_over_outputs(
+        lambda logits, label: F.binary_cross_entropy_with_logits(logits, _mask(label, logits))
+    )
+
+
+def soft_dice() -> Loss:
+    """DCSAU-Net: soft Dice over the whole batch flattened, smoothing 1."""
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        p, t = logits.sigmoid(), _mask(label, logits)
+        return 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
+
+    return _mean_over_outputs(one)
+
+
+def fcbformer() -> Loss:
+    """FCBFormer: binary cross entropy plus a Dice per image whose smoothing stands inside the factor 2.
+
+    It can go below zero: a perfect prediction of A pixels gives -1 / (2 A + 1).
+    """
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        p, t = logits.sigmoid(), _mask(label, logits)
+        axes = (1, 2, 3)
+        score = 2 * ((p * t).sum(axes) + 1) / (p.sum(axes) + t.sum(axes) + 1)
+        return (1 - score).mean() + F.binary_cross_entropy_with_logits(logits, t)
+
+    return _mean_over_outputs(one)
+
+
+def ssformer() -> Loss:
+    """SSFormer: sigmoid twice, and a Dice computed pixel by pixel, as the authors' code has it (spec 4.2).
+
+    The floor is 0.4117 on foreground and 1.0265 on background, which makes it favour background.
+    """
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        s, t = logits.sigmoid(), _mask(label, logits)
+        p = s.sigmoid()
+        dice = 1 - (2 * p * t + 1) / (p + t + 1)
+        return (F.binary_cross_entropy_with_logits(s, t, reduction="none") + dice).mean()
+
+    return _mean_over_outputs(one)
+
+
+def structure(kernel: int, weighted: bool = True) -> Loss:
+    """Structure loss of the polyp networks: cross entropy plus IoU, both weighted towards the border.
+
+    Weights 1 + 5 |mean over the kernel - mask|. With ``weighted=False`` the cross entropy is averaged first and so is
+    not weighted: ESFPNet's code.
+    """
+    return _mean_over_outputs(partial(_structure, kernel=kernel, weighted=weighted))
+
+
+def structure_boundary(kernel: int) -> Loss:
+    """HarDNet-DFUS: structure loss on the logits and two auxiliary maps, boundary loss on the last one; summed."""
+
+    def loss(outputs: Outputs, label: Tensor) -> Tensor:
+        maps = outputs[:3]
+        total = torch.stack([_structure(one, label, kernel, weighted=True) for one in maps]).sum()
+        return total + (_boundary(outputs[3], label) if len(outputs) > 3 else 0)
+
+    return loss
+
+
+def ohem(threshold: float, auxiliary_weight: float) -> Loss:
+    """Fast attention network: cross entropy over the hard pixels, auxiliary outputs weighted.
+
+    Hard: a loss above -ln(threshold); at least one pixel in sixteen is kept.
+    """
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        losses = F.cross_entropy(logits, label, reduction="none").flatten().sort(descending=True)[0]
+        least = max(1, losses.numel() // 16)
+        limit = -torch.log(torch.tensor(threshold, device=losses.device))
+        return losses[losses > limit].mean() if losses[least - 1] > limit else losses[:least].mean()
+
+    def loss(outputs: Outputs, label: Tensor) -> Tensor:
+        auxiliary = [auxiliary_weight * one(output, label) for output in outputs[1:]]
+        return torch.stack([one(outputs[0], label), *auxiliary]).sum()
+
+    return loss
+
+
+def _structure(logits: Tensor, label: Tensor, kernel: int, weighted: bool) -> Tensor:
+    t = _mask(label, logits)
+    axes = (1, 2, 3)
+    mean = F.avg_pool2d(t, kernel, stride=1, padding=kernel // 2)
+    weight = 1 + 5 * (mean - t).abs()
+    entropy = F.binary_cross_entropy_with_logits(logits, t, reduction="none")
+    entropy = (weight * entropy).sum(axes) / weight.sum(axes) if weighted else entropy.mean()
+    p = logits.sigmoid()
+    overlap, total = (p * t * weight).sum(axes), ((p + t) * weight).sum(axes)
+    return (entropy + 1 - (overlap + 1) / (total - overlap + 1)).mean()
+
+
+def _boundary(maps: Tensor, label: Tensor) -> Tensor:
+    """Binary cross entropy between the mask's Laplacian edge and every channel, after a sigmoid too many (theirs)."""
+    t = _mask(label, maps)
+    laplacian = torch.full((1, 1, 3, 3), -1.0, device=t.device, dtype=t.dtype)
+    laplacian[..., 1, 1] = 8
+    edge = (F.conv2d(t, laplacian, padding=1) > 0.1).to(t)
+    return F.binary_cross_entropy_with_logits(maps.sigmoid(), edge.expand_as(maps))
+
+
+def _mask(label: Tensor, like: Tensor) -> Tensor:
+    """(B, H, W) labels as a (B, 1, H, W) mask of the type of ``like``."""
+    return (label > 0)[:, None].to(like)
+
+
+def _mean_over_outputs(one: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    return lambda outputs, label: torch.stack([one(output, label) for output in outputs]).mean()
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "cross_entropy_dice": cross_entropy_dice,
+    "mutation": mutation,
+    "bce": bce,
+    "soft_dice": soft_dice,
+    "fcbformer": fcbformer,
+    "ssformer": ssformer,
+    "structure": structure,
+    "structure_boundary": structure_boundary,
+    "ohem": ohem,
+}

@@ -1,0 +1,64 @@
+"""From a recipe to a model: how many channels go in and out, and which seed initialises it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from salstm.modules import attach
+from salstm.modules.wrapper import Attached
+
+FEATURES = 64
+"""Channels of the network under a module."""
+
+
+def outputs(recipe: dict[str, Any], classes: int) -> int:
+    """Channels of the logits: one under sigmoid, background and classes under softmax.
+
+    Raises:
+        ValueError: sigmoid for more than one class.
+    """
+    if recipe["activation"] == "softmax":
+        return classes + 1
+    if classes != 1:
+        raise ValueError(f"activation sigmoid: found {classes} classes, 1 is allowed; use softmax")
+    return 1
+
+
+def assemble(
+    build: Callable[..., nn.Module],
+    recipe: dict[str, Any],
+    *,
+    variant: str,
+    channels: int,
+    classes: int,
+    seed: int,
+    options: dict[str, Any] | None = None,
+) -> Attached:
+    """Build a network and put a variant on it, initialised from the seed.
+
+    Args:
+        build: ``(in_channels=, out_channels=, image_size=, **options) -> nn.Module``.
+        recipe: as ``salstm.recipes.resolve`` gives it.
+        variant: one of ``salstm.modules.VARIANTS``.
+        channels: of the frames, 1 or 3.
+        classes: foreground classes.
+        seed: of the initialisation; the caller's random state is left as it was.
+        options: for ``build``, such as ``pretrained``.
+    """
+    logits = outputs(recipe, classes)
+    options = dict(options or {})
+    if recipe["auxiliary"]:
+        options["auxiliary"] = True
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(
+            in_channels=channels,
+            out_channels=logits if variant == "plain" else FEATURES,
+            image_size=recipe["size"],
+            **options,
+        )
+        return attach(network, variant, logits, recipe.get("attention_size", 1))

@@ -1,0 +1,174 @@
+"""What a cell's jobs do with a built network: train it, predict with it, count it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from salstm import checkpoint, inference, provenance, training
+from salstm.data import datasets
+from salstm.data.store import Store
+from salstm.files import replacing, write_csv, write_json
+from salstm.model import assemble
+from salstm.recipes import digest
+
+log = logging.getLogger(__name__)
+Build = Callable[..., nn.Module]
+
+
+def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
+    """Train a cell into ``args.out``: weights, history.csv, run.json.
+
+    Args:
+        build: builds the network.
+        identity: dataset, baseline, variant, seed.
+        args: of the command ``train``.
+    """
+    device = _device(args)
+    store = Store(args.cases)
+    dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
+    model = assemble(
+        build,
+        args.recipe,
+        variant=identity["variant"],
+        channels=store.cases[0].channels,
+        classes=len(dataset.classes),
+        seed=identity["seed"],
+    )
+    data = hashlib.sha256((args.cases / "manifest.json").read_bytes()).hexdigest()
+    setting = training.Setting(
+        recipe=args.recipe,
+        seed=identity["seed"],
+        classes=dataset.classes,
+        key=f"{digest(args.recipe)}-{identity['seed']}-{data[:16]}",
+        folder=args.out,
+        device=device,
+        inner_test=dataset.frames == 3,
+        workers=_workers(args, device),
+    )
+    started = provenance.now()
+    state = training.train(model, store, setting)
+    facts = {
+        "identity": identity,
+        "classes": list(dataset.classes),
+        "channels": store.cases[0].channels,
+        "recipe": args.recipe,
+        "recipe_digest": digest(args.recipe),
+        "data_manifest_sha256": data,
+        "best": state.best,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seconds": state.seconds,
+        "started": started,
+        "finished": provenance.now(),
+        "command": provenance.command(),
+        "device": _describe(device),
+        "environment": provenance.environment(),
+    }
+    write_json(args.out / "run.json", facts)
+    shutil.rmtree(args.out / "checkpoint")
+
+
+def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
+    """Write ``predictions/<selection>.npz``: labels of every test case on the stored grid.
+
+    Args:
+        build: builds the network.
+        made: the cell's run.json.
+        args: of the command ``predict``.
+    """
+    device = _device(args)
+    store = Store(args.cases)
+    identity, recipe = made["identity"], made["recipe"]
+    model = assemble(
+        build,
+        recipe,
+        variant=identity["variant"],
+        channels=made["channels"],
+        classes=len(made["classes"]),
+        seed=0,
+    ).to(device)
+    view = inference.View.of(recipe, made["channels"])
+    for selection in training.SELECTIONS:
+        weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
+        model.load_state_dict(weights)
+        cases = inference.predict(model, store, store.split("test"), view, device)
+        labels = {case.id: prediction for case, prediction in cases}
+        with replacing(args.run_folder / "predictions" / f"{selection}.npz") as temporary:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **labels)
+        log.info("%s: %d cases predicted", selection, len(labels))
+
+
+def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
+    """Write one row per variant: parameters, multiply-adds, latency.
+
+    Args:
+        builder: gives the function that builds the network under a recipe.
+        args: of the command ``cost``.
+    """
+    import pandas as pd
+
+    from salstm import cost as counting
+
+    device = _device(args)
+    dataset = datasets.DATASETS[datasets.check(args.dataset)]
+    rows = []
+    for variant, recipe in args.recipes.items():
+        recipe = {**recipe, "auxiliary": False}
+        model = assemble(
+            builder(recipe),
+            recipe,
+            variant=variant,
+            channels=dataset.channels,
+            classes=len(dataset.classes),
+            seed=0,
+        )
+        size = recipe["size"]
+        example = torch.zeros(1, recipe["frames"], dataset.channels, size, size)
+        started = time.monotonic()
+        figures = counting.count(model.eval().to(device), example.to(device))
+        log.info("%s %s: counted in %.1f s", args.baseline, variant, time.monotonic() - started)
+        rows.append({"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures})
+    write_csv(args.out, pd.DataFrame(rows))
+
+
+def _device(args: Namespace) -> torch.device:
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    name = getattr(args, "device", "cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RuntimeError(f"device {name}: torch {torch.__version__} sees no GPU; use --device cpu")
+    return torch.device(name)
+
+
+def _workers(args: Namespace, device: torch.device) -> int:
+    if args.workers >= 0:
+        return args.workers
+    # On a CPU the cores are busy with the model.
+    return max(1, args.threads or 4) if device.type == "cuda" else 0
+
+
+def _describe(device: torch.device) -> dict[str, Any]:
+    if device.type == "cpu":
+        return {"type": "cpu", "threads": torch.get_num_threads()}
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "type": "cuda",
+        "name": properties.name,
+        "memory_bytes": properties.total_memory,
+        "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,105 @@
+"""SSFormer computes what the authors' mit_PLD_b4 does, on smp's MiT-B4."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import baselines
+from tests.parity import authors, counts
+
+pytestmark = pytest.mark.parity
+
+
+def make(size: int = 32, channels: int = 3, **options) -> nn.Module:
+    return baselines.build(
+        "ssformer", in_channels=channels, out_channels=2, image_size=size, **options
+    )
+
+
+def weights(*, without: str = "", extra: str = "") -> dict[str, Tensor]:
+    """MiT-B4 in SegFormer's layout, entry i all i."""
+    golden = authors.load("ssformer")
+    shapes = {"head.weight": (1000, 512), "head.bias": (1000,)}
+    for name, text in zip(golden["names"], golden["shapes"], strict=True):
+        if str(name).startswith("backbone."):
+            plain = str(name).removeprefix("backbone.")
+            shapes[plain] = tuple(int(side) for side in str(text).split(","))
+    shapes |= {extra: (3,)} if extra else {}
+    shapes.pop(without, None)
+    return {n: torch.tensor(float(i)).expand(shape) for i, (n, shape) in enumerate(shapes.items())}
+
+
+def test_is_the_authors_function():
+    assert all(d < 1e-6 for d in authors.parity("ssformer", outputs=1))
+
+
+def test_counts_match_the_authors():
+    counts.check("ssformer")
+
+
+def test_an_entry_that_is_not_the_authors_is_named():
+    entries = {
+        "decode_head.linear_pred.bias": torch.zeros(1),
+        "decode_head.linear_fuse.bn.bias": torch.zeros(256),
+        "decode_head.linear_fuse3.bn.bias": torch.zeros(256),
+    }
+    with pytest.raises(KeyError, match=r"\['decode_head\.linear_fuse3\.bn\.bias'\]"):
+        baselines.from_authors("ssformer", entries)
+    del entries["decode_head.linear_fuse3.bn.bias"]
+    assert list(baselines.from_authors("ssformer", entries)) == ["head.bias"]
+
+
+def test_drop_path_grows_to_a_tenth_over_41_blocks():
+    backbone = make().get_submodule("backbone")
+    rates = [
+        getattr(block.drop_path, "drop_prob", 0.0)
+        for stage in (1, 2, 3, 4)
+        for block in backbone.get_submodule(f"block{stage}").children()
+    ]
+    assert rates == pytest.approx([0.1 * i / 40 for i in range(41)])
+
+
+@pytest.mark.parametrize(("height", "width"), [(36, 44), (32, 64)])
+def test_takes_multiples_of_4(height, width):
+    with torch.no_grad():
+        assert make().eval()(torch.zeros(1, 3, height, width)).shape == (1, 2, height, width)
+
+
+def test_one_channel_stands_for_three():
+    gray = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    one, three = make(channels=1).eval(), make().eval()
+    three.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(one(gray), three(gray.repeat(1, 3, 1, 1)))
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_pretrained_weights_land_where_they_belong(tmp_path: Path, suffix: str):
+    path = tmp_path / f"mit_b4.{suffix}"
+    theirs = weights()
+    if suffix == "pth":
+        torch.save(theirs, path)
+    else:  # as smp publishes them: no classifier
+        plain = {name: value for name, value in theirs.items() if not name.startswith("head.")}
+        save_file({name: value.half().contiguous() for name, value in plain.items()}, path)
+    ours = make(pretrained=path).get_submodule("backbone").state_dict()
+    assert len(ours) == len(theirs) - 2
+    assert all((ours[name] == theirs[name].flatten()[0]).all() for name in ours)
+
+
+def test_wrong_weights_are_explained(tmp_path: Path):
+    url = baselines.card("ssformer")["weights"]["url"]
+    with pytest.raises(FileNotFoundError, match=re.escape(url)):
+        make(pretrained=tmp_path / "absent.pth")
+    torch.save(weights(without="norm2.bias", extra="other.weight"), tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"(?s)norm2\.bias.*other\.weight"):
+        make(pretrained=tmp_path / "odd.pth")
+    (tmp_path / "page.pth").write_text("<html>Sign in</html>")
+    with pytest.raises(ValueError, match="not a file of weights"):
+        make(pretrained=tmp_path / "page.pth")

@@ -1,0 +1,111 @@
+# Input functions and the facts that the rules share; no rule stands here.
+import json
+import os
+from pathlib import Path
+
+import baselines
+from salstm import config as configuration
+from salstm import devices, recipes
+from salstm.fingerprint import fingerprint
+
+NETWORKS = baselines.names()
+try:
+    config = configuration.checked(config, NETWORKS)
+except configuration.ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+NAME = config["name"]
+RESULTS = f"results/{NAME}"
+CELL = f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
+CASES = f"{RESULTS}/{{dataset}}/cases"
+ACTIVE = [dataset for dataset, chosen in config["grid"].items() if chosen]
+EDITIONS = [NAME, *(f"{NAME}-{dataset}" for dataset in config["grid"])]
+SELECTIONS = ["last", "best_val", "best_test"]
+COLLECTED = f"{RESULTS}/collected/{{edition}}"
+# What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
+STATISTICS = json.dumps(config["statistics"], sort_keys=True)
+
+# A machine without a GPU registers one slot a core: with none, Snakemake would not limit trainings at all.
+os.environ["SALSTM_JOBS_PER_GPU"] = str(config["jobs_per_gpu"])
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", devices.slots(config["jobs_per_gpu"]))
+
+if missing := [dataset for dataset in ACTIVE if dataset not in config["datasets"]]:
+    raise WorkflowError(f"config.yaml: grid names {missing[0]}, datasets has no such block")
+
+
+def dataset_of(wildcards, key):
+    """A setting of the dataset, as JSON where it is not a plain word."""
+    value = config["datasets"][wildcards.dataset][key]
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def recipe_of(wildcards):
+    """The cell's recipe as one line of JSON."""
+    return recipes.dump(
+        recipes.resolve(config, wildcards.dataset, wildcards.baseline, wildcards.variant)
+    )
+
+
+def recipes_of(wildcards):
+    """The recipes of all variants of a network on a dataset, as one line of JSON."""
+    return recipes.dump(
+        {
+            variant: recipes.resolve(config, wildcards.dataset, wildcards.baseline, variant)
+            for variant in config["variants"]
+        }
+    )
+
+
+def code_of_training(wildcards):
+    """Hash of the code that a training runs."""
+    return fingerprint(
+        "salstm.training",
+        "salstm.modules.wrapper",
+        f"baselines.{wildcards.baseline}",
+    )
+
+
+def weights_of(wildcards):
+    """The backbone's weights that the recipe starts from, fetched before the training."""
+    recipe = recipes.resolve(config, wildcards.dataset, wildcards.baseline, "plain")
+    return f"data/weights/{wildcards.baseline}.json" if recipe["pretrained"] else []
+
+
+def datasets_of(edition):
+    """The datasets that a report covers."""
+    return [one for one in ACTIVE if edition in (NAME, f"{NAME}-{one}")]
+
+
+def grid_of(wildcards):
+    """The cells that a report covers, as one line of JSON."""
+    return json.dumps(
+        {
+            "grid": {one: config["grid"][one] for one in datasets_of(wildcards.edition)},
+            "variants": config["variants"],
+            "seeds": config["seeds"],
+        }
+    )
+
+
+def scores_of(wildcards):
+    """The scores of every cell that a report covers."""
+    return [
+        f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}/scores.csv".format(**cell)
+        for dataset in datasets_of(wildcards.edition)
+        for cell in configuration.cells(config, dataset)
+    ]
+
+
+def costs_of(wildcards):
+    """The costs of every network that a report covers."""
+    return [
+        f"{RESULTS}/{dataset}/{baseline}/cost.csv"
+        for dataset in datasets_of(wildcards.edition)
+        for baseline in config["grid"][dataset]
+    ]
+
+
+def audits_of(wildcards):
+    """The data audits that a report covers."""
+    return [f"{RESULTS}/{dataset}/audit.csv" for dataset in datasets_of(wildcards.edition)]

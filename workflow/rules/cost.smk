@@ -1,0 +1,19 @@
+rule cost:
+    """Parameters, multiply-adds and latency of a network under each variant."""
+    output:
+        f"{RESULTS}/{{dataset}}/{{baseline}}/cost.csv",
+    log:
+        f"{RESULTS}/{{dataset}}/{{baseline}}/logs/cost.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        recipes=recipes_of,
+        code=lambda w: fingerprint(
+            "salstm.cost", "salstm.modules.wrapper", f"baselines.{w.baseline}"
+        ),
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    shell:
+        "python -m salstm cost --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
+        " --recipes {params.recipes:q} --threads {threads} --out {output} --log {log}"
