@@ -61,7 +61,7 @@ def fetch(args: argparse.Namespace) -> None:
     from salstm.data import datasets, phantoms
     from salstm.files import write_json
 
-    if args.phantom:
+    if args.phantom is not None:
         phantoms.ensure(args.dataset, args.raw, args.phantom)
     write_json(args.out, datasets.raw_manifest(args.dataset, args.raw))
 
@@ -189,11 +189,12 @@ def _builder(baseline: str, recipe: dict[str, Any]) -> Any:
     from functools import partial
 
     import baselines
+    from salstm.data import weights
 
     options: dict[str, Any] = {}
     if recipe["pretrained"]:
-        file = baselines.card(baseline)["weights"]["file"]
-        options["pretrained"] = Path("data/weights") / file
+        card = baselines.card(baseline)["weights"]
+        options["pretrained"] = weights.locate(Path("data/weights"), card)
     return partial(baselines.build, baseline, **options)
 
 

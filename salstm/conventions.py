@@ -228,8 +228,9 @@ def average(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) -> pd
         metrics: columns to average.
 
     Returns:
-        One row per run and selection: the metrics (NaN if undefined for every row), `cases`, and
-        how many rows were `missed`, `invented` and `absent`.
+        One row per run and selection: the metrics, `cases`, and how many rows were `missed`,
+        `invented` and `absent`. Undefined values are left out, and so is a class that is undefined
+        in every case; NaN if nothing is defined.
     """
     keys = list(RUN)
     tallies = {name: rows["state"].to_numpy() == name for name in ("missed", "invented", "absent")}

@@ -182,7 +182,7 @@ class Trainer:
     def _diverged(self, loss: Tensor, batch: dict[str, Any]) -> TrainingError:
         cases = ", ".join(sorted(set(batch["case"])))
         return TrainingError(
-            f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}: the loss is {float(loss)}; "
+            f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}: the loss is {float(loss.detach())}; "
             f"cases of the batch: {cases}. Lower the learning rate, use precision float32, or look at these cases. "
             f"The weights of the last whole epoch are kept"
         )

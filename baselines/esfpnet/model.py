@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
-import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
+from torch.nn import functional
 
-BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 included (spec 4.1, 7.1)
+BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 too (spec 4.1, 7.1)
 WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
 
 
 class ESFPNet(nn.Module):
-    """Deep features join the shallow ones step by step; the head reads every step (paper fig. 2)."""
+    """Deep features join the shallow ones step by step; the head reads every step ."""
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.backbone = get_encoder(BACKBONE, weights=None)
         self.linear = nn.ModuleList(PixelLinear(width) for width in WIDTHS)
         self.fuse = nn.ModuleList(
-            Fuse(shallow + deep, shallow)
-            for shallow, deep in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+            Fuse(shallow + deep, shallow) for shallow, deep in pairwise(WIDTHS)
         )
         self.fused_linear = nn.ModuleList(PixelLinear(width) for width in WIDTHS[:-1])
         self.head = nn.Conv2d(sum(WIDTHS), out_channels, kernel_size=1)
@@ -28,8 +29,8 @@ class ESFPNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 1 or 3, H, W) to logits (B, out_channels, H, W).
 
-        The authors' module ends with ``quarter``; as in their learning-ability notebook (the one of the
-        CVC-ClinicDB experiment) the enlargement does not align corners, unlike in the other notebook.
+        The authors' module ends with ``quarter``. As in their learning-ability notebook, home of
+        the CVC-ClinicDB experiment, corners are not aligned; the other notebook aligns them.
         """
         return enlarge(self.quarter(x), 4)
 
@@ -64,9 +65,11 @@ class Fuse(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")  # mmcv's
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return functional.relu(self.norm(self.conv(x)), inplace=True)
 
 
 def enlarge(x: Tensor, times: int) -> Tensor:
     """Bilinear enlargement of (B, C, h, w) whose corners are not aligned."""
-    return F.interpolate(x, scale_factor=float(times), mode="bilinear", align_corners=False)
+    return functional.interpolate(
+        x, scale_factor=float(times), mode="bilinear", align_corners=False
+    )

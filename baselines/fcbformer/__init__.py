@@ -50,15 +50,16 @@ def build(
         in_channels: 1 (repeated to 3) or 3.
         out_channels: channels of the logits.
         image_size: not used.
-        pretrained: file of PVTv2-B3's ImageNet weights: the authors' ``.pth`` or timm's ``.safetensors``.
+        pretrained: file of PVTv2-B3's ImageNet weights, the authors' ``.pth`` or timm's
+            ``.safetensors``.
 
     Raises:
         FileNotFoundError: no such file; the message says where to get it.
         ValueError: a file of something else; the message names the keys.
     """
+    entries = None if pretrained is None else _read(Path(pretrained))
     network = FCBFormer(out_channels)
-    if pretrained is not None:
-        entries = _read(Path(pretrained))
+    if entries is not None:
         try:
             network.transformer.backbone.load_state_dict(_backbone_entries(entries))
         except RuntimeError as error:
@@ -113,7 +114,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         weights = card("fcbformer")["weights"]
         raise FileNotFoundError(
-            f"fcbformer: no file {path}; download {weights['url']} to data/weights/{weights['file']}"
+            f"fcbformer: no file {path}; download {weights['url']} "
+            f"to data/weights/{weights['file']}"
         )
     if path.suffix == ".safetensors":
         return load_file(path)

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import timm
 import torch
-import torch.nn.functional as F
+from timm.models.pvt_v2 import Attention
 from torch import Tensor, nn
+from torch.nn import functional
 
 BACKBONE = "pvt_v2_b3"  # timm's is the authors' function (spec 3.1)
 BACKBONE_WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
@@ -32,7 +33,7 @@ class FCBFormer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 1 or 3, H, W) to logits (B, out_channels, H, W)."""
         x = x.expand(-1, 3, -1, -1)  # one channel stands for three
-        coarse = F.interpolate(self.transformer(x), scale_factor=4.0, mode="nearest")
+        coarse = functional.interpolate(self.transformer(x), scale_factor=4.0, mode="nearest")
         return self.head(torch.cat([coarse, self.convolution(x)], dim=1))  # (B, 64 + 32, H, W)
 
 
@@ -43,9 +44,8 @@ class TransformerBranch(nn.Module):
         super().__init__()
         self.backbone = timm.create_model(BACKBONE, pretrained=False, features_only=True)
         for module in self.backbone.modules():
-            if hasattr(module, "fused_attn"):
-                # The authors' two products: no slower on keys this few, and fvcore counts them.
-                module.fused_attn = False
+            if isinstance(module, Attention):
+                module.fused_attn = False  # the authors' two products: fvcore can count them
         self.emphasis = nn.ModuleList(two_blocks(width, BRANCH_WIDTH) for width in BACKBONE_WIDTHS)
         self.aggregation = nn.ModuleList(
             two_blocks(2 * BRANCH_WIDTH, BRANCH_WIDTH) for _ in BACKBONE_WIDTHS[1:]
@@ -54,7 +54,7 @@ class TransformerBranch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Deviation: the authors resize to 88x88, which is H/4 at their only size, 352.
         maps = [
-            F.interpolate(emphasis(level), scale_factor=float(2**depth), mode="nearest")
+            functional.interpolate(emphasis(level), scale_factor=float(2**depth), mode="nearest")
             for depth, (emphasis, level) in enumerate(
                 zip(self.emphasis, self.backbone(x), strict=True)
             )
@@ -66,7 +66,7 @@ class TransformerBranch(nn.Module):
 
 
 class ConvolutionalBranch(nn.Module):
-    """A residual U-Net whose every encoder output is handed to a decoder block: to (B, 32, H, W)."""
+    """A residual U-Net whose 18 encoder outputs go to 18 decoder blocks: to (B, 32, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class ConvolutionalBranch(nn.Module):
         for number, block in enumerate(self.decoder):
             x = block(torch.cat([x, maps.pop()], dim=1))
             if str(number) in self.enlarge:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
                 x = self.enlarge[str(number)](x)
         return x
 
@@ -123,8 +123,8 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
+        y = self.conv1(functional.silu(self.norm1(x)))
+        y = self.conv2(functional.silu(self.norm2(y)))
         return self.skip(x) + y
 
 

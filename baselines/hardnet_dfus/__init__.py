@@ -48,9 +48,8 @@ LAYER_NAMES = {  # inside those
     ".phi.conv.": ".phi.",
     ".g.conv.": ".g.",
 }
-MIXING = re.compile(
-    r"(.+)\.position_mixing\.(\d+)\.(weight|bias)"
-)  # one module per head; one tensor here
+# The authors have one module per head; here a tensor holds all.
+MIXING = re.compile(r"(.+)\.position_mixing\.(\d+)\.(weight|bias)")
 
 
 def build(
@@ -67,16 +66,16 @@ def build(
         in_channels: 1 (repeated to 3) or 3.
         out_channels: channels of the logits.
         image_size: not used.
-        auxiliary: in training mode return (main, deep1, deep2, boundary): three logits and 48 channels.
+        auxiliary: in training mode return (main, deep1, deep2, boundary).
         pretrained: the authors' file of HarDNetV2-53's ImageNet weights.
 
     Raises:
         FileNotFoundError: no such file; the message says where to get it.
         ValueError: a file of something else; the message names the keys.
     """
+    entries = None if pretrained is None else _read(Path(pretrained))
     network = HarDNetDFUS(out_channels, auxiliary=auxiliary)
-    if pretrained is not None:
-        entries = _read(Path(pretrained))
+    if entries is not None:
         try:
             network.backbone.load_state_dict(_backbone_entries(entries))
         except RuntimeError as error:

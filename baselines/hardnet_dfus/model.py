@@ -1,4 +1,4 @@
-"""HarDNet-DFUS: HarDNetV2-53 ("KingNet53") under a Lawin head, the authors' KingMSEG_lawin_loss4."""
+"""HarDNet-DFUS: HarDNetV2-53 ("KingNet53") and a Lawin head (authors' KingMSEG_lawin_loss4)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 STEM_WIDTHS = (30, 60)
 SQUEEZE = 20  # squeeze-and-excitation: channels over hidden units
@@ -55,8 +55,8 @@ class HarDNetDFUS(nn.Module):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map images (B, 1 or 3, H, W) to logits (B, out_channels, H, W).
 
-        In training mode with ``auxiliary``: (main, deep1, deep2, boundary), all H x W; the first three have
-        out_channels, the boundary map 48.
+        In training mode with ``auxiliary``: (main, deep1, deep2, boundary), all H x W; the first
+        three have out_channels, the boundary map 48.
         """
         maps = self.maps(x)
         if not (self.auxiliary and self.training):
@@ -80,7 +80,7 @@ class HarDNetV2(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # Deviation: the authors push a black image through here, which moves all running statistics.
+        # Deviation: the authors push a black image through here, moving all running statistics.
         self.stem = nn.Sequential(
             Unit(3, STEM_WIDTHS[0], stride=2),
             Unit(STEM_WIDTHS[0], STEM_WIDTHS[1]),
@@ -96,7 +96,7 @@ class HarDNetV2(nn.Module):
             wide.append(before)
             narrow.append(x)
             if plan.pool:
-                x = F.max_pool2d(x, 2)
+                x = functional.max_pool2d(x, 2)
         return wide[0], narrow[2], narrow[3], narrow[4]
 
 
@@ -115,11 +115,11 @@ class BackboneStage(nn.Module):
 
 
 class KingBlock(nn.Module):
-    """A chain of 3x3 units where node j gets a share of node j - d for every divisor d of the length.
+    """A chain of 3x3 units: node j gets a share of node j - d for every divisor d of the length.
 
-    With C channels and n divisors a share is g = C / n channels. Node 0 is the input. A node is cut into
-    shares, the first for the smallest d that divides both j and the length; share d goes to node j + d.
-    Nodes read their shares in the order in which these were sent (spec 5.1).
+    With C channels and n divisors a share is C / n channels. Node 0 is the input. Node j is cut
+    into shares, one for each d that divides both j and the length, smallest first; share d goes to
+    node j + d, which reads its shares in the order in which they were sent (spec 5.1).
     """
 
     def __init__(self, channels: int, length: int, kept: tuple[int, ...]) -> None:
@@ -156,7 +156,7 @@ class Unit(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu6(self.norm(self.conv(x)), inplace=True)
+        return functional.relu6(self.norm(self.conv(x)), inplace=True)
 
 
 class SqueezeExcitation(nn.Module):
@@ -168,8 +168,8 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // SQUEEZE, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = F.adaptive_avg_pool2d(x, 1).flatten(1)  # (B, C)
-        scale = self.excite(F.relu(self.squeeze(means))).sigmoid()
+        means = functional.adaptive_avg_pool2d(x, 1).flatten(1)  # (B, C)
+        scale = self.excite(functional.relu(self.squeeze(means))).sigmoid()
         return x * scale[:, :, None, None]
 
 
@@ -191,18 +191,16 @@ class LawinHead(nn.Module):
         self.fuse_low = Fuse(WIDTH + LOW_WIDTH)
         self.classify = nn.Conv2d(WIDTH, out_channels, kernel_size=1)
         self.apply(_initialise)
-        for attention in self.attention:
-            nn.init.zeros_(attention.norm.weight)  # every attention starts as the identity
 
     def forward(self, taps: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
-        """Map the taps to (main logits 1/4, fused map 1/8, deepest embedding 1/8, low embedding 1/4)."""
+        """Map the taps to main logits (1/4), fused map (1/8), c4 (1/8) and low embedding (1/4)."""
         low = self.embed_low(taps[0])  # (B, 48, H/4, W/4)
         c2, c3, c4 = (
             enlarge(embed(tap), times)
             for embed, tap, times in zip(self.embed, taps[1:], (1, 2, 4), strict=True)
         )  # (B, 768, H/8, W/8) each
         fused = self.fuse(torch.cat([c4, c3, c2], dim=1))  # (B, 512, H/8, W/8)
-        pooled = self.image_pool(F.adaptive_avg_pool2d(fused, 1)).expand_as(fused)
+        pooled = self.image_pool(functional.adaptive_avg_pool2d(fused, 1)).expand_as(fused)
         contexts = [attention(fused) for attention in self.attention]
         y = self.gather(torch.cat([self.short_path(fused), pooled, *contexts], dim=1))
         y = self.fuse_low(torch.cat([enlarge(y, 2), low], dim=1))
@@ -212,8 +210,8 @@ class LawinHead(nn.Module):
 class LawinAttention(nn.Module):
     """Each 8x8 window attends to the window ``ratio`` times as wide around it, seen as 8x8 patches.
 
-    The authors cut the wide, overlapping contexts out of the map and embed the patches of each. A patch
-    lies at the same place in all contexts that hold it, so we embed it once and cut afterwards: the same
+    The authors cut the wide, overlapping contexts out of the map and embed the patches of each. All
+    contexts that hold a place have a patch there, so we embed it once and cut afterwards: the same
     function, and for ratio 8 about a tenth of the work.
     """
 
@@ -221,6 +219,7 @@ class LawinAttention(nn.Module):
         super().__init__()
         self.stride = WINDOW // ratio  # between contexts, in patches
         self.heads = ratio**2
+        self.depth = WIDTH // 2 // self.heads  # of a head
         self.patches = nn.Conv2d(
             WIDTH, WIDTH, kernel_size=ratio, stride=ratio, padding=WINDOW * (ratio - 1) // 2
         )
@@ -240,7 +239,7 @@ class LawinAttention(nn.Module):
         query = self.split(windows(self.theta(x), WINDOW))  # (B, nh, nw, heads, d, 64)
         key = self.split(per_window(self.phi, context))
         value = self.split(per_window(self.g, context))
-        weights = (query.mT @ key / math.sqrt(query.shape[-2])).softmax(dim=-1)
+        weights = (query.mT @ key / math.sqrt(self.depth)).softmax(dim=-1)
         y = value @ weights.mT  # (B, nh, nw, heads, d, 64)
         return x + self.norm(self.out(join(y.flatten(3, 4))))
 
@@ -251,7 +250,7 @@ class LawinAttention(nn.Module):
         return context + (mixed + self.mixing_bias[:, None]).flatten(3, 4)
 
     def split(self, x: Tensor) -> Tensor:
-        """Split the channels of (B, nh, nw, C, 64) into heads: (B, nh, nw, heads, C / heads, 64)."""
+        """Split channels into heads: (B, nh, nw, C, 64) to (B, nh, nw, heads, C / heads, 64)."""
         return x.unflatten(3, (self.heads, -1))
 
 
@@ -281,7 +280,7 @@ class Fuse(nn.Module):
         self.norm = nn.BatchNorm2d(WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return functional.relu(self.norm(self.conv(x)), inplace=True)
 
 
 class PixelLinear(nn.Linear):
@@ -295,7 +294,9 @@ def enlarge(x: Tensor, times: int) -> Tensor:
     """Bilinear enlargement of (B, C, h, w) whose corners are not aligned."""
     if times == 1:
         return x
-    return F.interpolate(x, scale_factor=float(times), mode="bilinear", align_corners=False)
+    return functional.interpolate(
+        x, scale_factor=float(times), mode="bilinear", align_corners=False
+    )
 
 
 def _initialise(module: nn.Module) -> None:
@@ -308,5 +309,6 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, LawinAttention):
         nn.init.trunc_normal_(module.mixing_weight, std=INIT_STD)
         nn.init.zeros_(module.mixing_bias)
+        nn.init.zeros_(module.norm.weight)  # every attention starts as the identity
     if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)

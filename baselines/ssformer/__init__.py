@@ -43,15 +43,16 @@ def build(
         in_channels: 1 (repeated to 3) or 3.
         out_channels: channels of the logits.
         image_size: not used.
-        pretrained: file of MiT-B4's ImageNet weights, SegFormer's ``.pth`` or smp's ``.safetensors``.
+        pretrained: file of MiT-B4's ImageNet weights, SegFormer's ``.pth`` or smp's
+            ``.safetensors``.
 
     Raises:
         FileNotFoundError: no such file; the message says where to get it.
         ValueError: a file of something else; the message names the keys.
     """
+    entries = None if pretrained is None else _read(Path(pretrained))
     network = SSFormer(out_channels)
-    if pretrained is not None:
-        entries = _read(Path(pretrained))
+    if entries is not None:
         entries = {name: value for name, value in entries.items() if not name.startswith("head.")}
         try:
             network.backbone.load_state_dict(entries)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
+from torch.nn import functional
 
 BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 included (spec 4.1)
 BACKBONE_WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
@@ -30,18 +30,18 @@ class SSFormer(nn.Module):
         maps = [emphasis(stage) for emphasis, stage in zip(self.emphasis, stages, strict=True)]
         quarter = maps[0].shape[-2:]
         for depth in (1, 2, 3):
-            maps[depth] = F.interpolate(
+            maps[depth] = functional.interpolate(
                 maps[depth], size=quarter, mode="bilinear", align_corners=False
             )  # (B, 256, H/4, W/4), like maps[0]
         y = maps.pop()
         for aggregate in reversed(self.aggregation):
             y = aggregate(torch.cat([y, maps.pop()], dim=1))
         logits = self.head(self.dropout(y))
-        return F.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=True)
+        return functional.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=True)
 
 
 class LocalEmphasis(nn.Sequential):
-    """Twice: 3x3 convolution without a bias, ReLU; no normalisation: (B, C, h, w) to (B, 256, h, w)."""
+    """Twice 3x3 convolution and ReLU, no bias, no norm: (B, C, h, w) to (B, 256, h, w)."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(
@@ -62,4 +62,4 @@ class Aggregation(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")  # mmcv's
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return functional.relu(self.norm(self.conv(x)), inplace=True)

@@ -1,4 +1,4 @@
-"""TransUNet, "Transformers Make Strong Encoders for Medical Image Segmentation" (Chen et al., 2021)."""
+"""TransUNet, "Transformers Make Strong Encoders for ... Segmentation" (Chen et al., 2021)."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def build(
         FileNotFoundError: no such file; the message says what to fetch.
         ValueError: the file holds something else.
     """
+    weights = {} if pretrained is None else _read(Path(pretrained), image_size)
     network = TransUNet(in_channels, out_channels, image_size)
-    if pretrained is not None:
-        _load(network, Path(pretrained))
+    network.load_state_dict(weights, strict=False)  # decoder and head stay as they are
     return network
 
 
@@ -96,8 +96,7 @@ def from_authors(entries: dict[str, Tensor]) -> dict[str, Tensor]:
         KeyError: entries that the authors' model does not have, or some of it that are missing.
     """
     theirs = {_rename(name, AUTHORS): name for name in entries}
-    with torch.device("meta"):
-        expected = set(TransUNet(1, 1, AUTHORS_SIZE).state_dict())
+    expected = set(_entries(AUTHORS_SIZE))
     unexpected = sorted(theirs[name] for name in set(theirs) - expected)
     missing = sorted(expected - set(theirs))
     if unexpected or missing:
@@ -111,8 +110,14 @@ def _rename(name: str, table: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-def _load(network: TransUNet, path: Path) -> None:
-    """Fill stem, embedding and encoder from Google's file; decoder and head stay as they are."""
+def _entries(image_size: int) -> dict[str, Tensor]:
+    """Names and shapes of our state dict, without values."""
+    with torch.device("meta"):
+        return TransUNet(1, 1, image_size).state_dict()
+
+
+def _read(path: Path, image_size: int) -> dict[str, Tensor]:
+    """Stem, embedding and encoder out of Google's file, under our names."""
     if not path.is_file():
         raise FileNotFoundError(
             f"transunet: no weights at {path}; fetch {WEIGHTS_URL} and save it as {WEIGHTS_PATH} "
@@ -120,20 +125,18 @@ def _load(network: TransUNet, path: Path) -> None:
         )
     if not zipfile.is_zipfile(path):
         raise ValueError(f"transunet: {path} is no npz archive; fetch {WEIGHTS_URL} again")
-    ours = {k: v for k, v in network.state_dict().items() if not FROM_SCRATCH.match(k)}
+    ours = {k: v for k, v in _entries(image_size).items() if not FROM_SCRATCH.match(k)}
     theirs = {name: _npz_name(name, value) for name, value in ours.items()}
     with np.load(path, allow_pickle=False) as file:
-        missing = sorted(set(theirs.values()) - set(file.files))
-        unexpected = sorted(
-            name for name in set(file.files) - set(theirs.values()) if not NOT_LOADED.match(name)
-        )
+        found = {name for name in file.files if not NOT_LOADED.match(name)}
+        missing = sorted(set(theirs.values()) - found)
+        unexpected = sorted(found - set(theirs.values()))
         if missing or unexpected:
             raise ValueError(
                 f"transunet: {path} lacks {_some(missing)}, has unexpected {_some(unexpected)}; "
                 f"fetch {WEIGHTS_URL}"
             )
-        for name, value in ours.items():
-            value.copy_(_convert(theirs[name], file[theirs[name]], value))
+        return {k: _convert(theirs[k], file[theirs[k]], value) for k, value in ours.items()}
 
 
 def _some(names: list[str]) -> str:
@@ -150,8 +153,9 @@ def _npz_name(name: str, value: Tensor) -> str:
 def _convert(name: str, array: np.ndarray, like: Tensor) -> Tensor:
     """One array in our layout and shape.
 
-    Convolutions are HWIO there. Linear kernels are (in, out); of query, key and value ``out`` is split
-    in (heads, 64), of the attention's output ``in`` is. Vectors may have leading ones.
+    Convolutions are HWIO there. Linear kernels are (in, out), where ``out`` of query, key and
+    value and ``in`` of the attention's output are split in (heads, 64). Vectors may have leading
+    ones.
     """
     value = torch.from_numpy(array).float()
     if name.endswith("pos_embedding"):

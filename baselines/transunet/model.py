@@ -65,9 +65,9 @@ class TransUNet(nn.Module):
 class ResNet(nn.Module):
     """Weight-standardised ResNet-50 without its fourth stage.
 
-    The max-pooling has no padding, so stage 1 works on S/4 - 1 pixels (55 for 224). Stage 2's padded
-    stride comes out at S/8 all the same; only the skip of stage 1 is one pixel short and gets a row
-    of zeros at the bottom and a column at the right. True for every S that is a multiple of 16.
+    The max-pooling has no padding, so stage 1 works on S/4 - 1 pixels (55 for 224). Stage 2 comes
+    out at S/8 all the same; only the skip of stage 1 is one pixel short and gets a row of zeros at
+    the bottom and a column of zeros at the right. True for every S that is a multiple of 16.
     """
 
     def __init__(self) -> None:

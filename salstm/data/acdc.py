@@ -152,20 +152,20 @@ def _pair(patient: Path, frame: int) -> tuple[Path, Path]:
 
 def _case(identity: str, patient: Path, frame: int) -> RawCase:
     path, label_path = _pair(patient, frame)
-    volume, truth = nifti.read(path), nifti.read(label_path)
-    if volume.shape != truth.shape:
+    image, (x, y, z) = nifti.read(path)
+    truth, _ = nifti.read(label_path)
+    if image.shape != truth.shape:
         raise ValueError(
-            f"{label_path}: shape {truth.shape}, its image {path.name} has {volume.shape}; both "
+            f"{label_path}: shape {truth.shape}, its image {path.name} has {image.shape}; both "
             f"must be alike; fetch both files again"
         )
-    label = nifti.as_labels(label_path, nifti.voxels(label_path, truth), range(len(CLASSES) + 1))
-    x, y, z = (float(side) for side in volume.header.get_zooms()[:3])
+    label = nifti.as_labels(label_path, truth, range(len(CLASSES) + 1))
     return RawCase(
         id=identity,
         group=patient.name,
         stack=identity,
         first=0,
-        image=np.transpose(nifti.voxels(path, volume), (2, 1, 0)),  # (X, Y, Z) to (Z, Y, X)
+        image=np.transpose(image, (2, 1, 0)),  # (X, Y, Z) to (Z, Y, X)
         label=np.transpose(label, (2, 1, 0)),
         spacing_mm=(z, y, x),
     )
@@ -190,7 +190,7 @@ def _deviations(patient: Path, fact: dict[str, str]) -> list[str]:
 
 def _header_deviations(path: Path, fact: dict[str, str]) -> list[str]:
     try:
-        volume = nifti.read(path)
+        volume = nifti.header(path)
     except (FileNotFoundError, ValueError) as error:
         return [str(error)]
     shape = tuple(int(fact[key]) for key in ("width", "height", "slices"))

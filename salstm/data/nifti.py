@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
-def read(path: Path) -> Any:
-    """Open a volume; the voxels are read later.
+def header(path: Path) -> Any:
+    """Open a volume without reading its voxels.
 
     Returns:
-        nibabel's image.
+        nibabel's image of three dimensions.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not NIfTI, damaged, or not of three dimensions.
+        ValueError: not NIfTI, or not of three dimensions.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
 
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: missing; unpack the archive again, or fetch this file again"
-        )
-    try:
-        image = nibabel.load(path)
-    except (ImageFileError, OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, error) from error
-    shape = getattr(image, "shape", ())
-    if len(shape) != 3:
-        raise ValueError(
-            f"{path}: shape {shape}; three dimensions are expected; fetch this file again"
-        )
-    return image
+    return _opened(path, nibabel.Nifti1Image.from_filename)
 
 
-def voxels(path: Path, image: Any) -> np.ndarray:
-    """The voxels in stored order with nibabel's scaling applied: ``(X, Y, Z)``.
+def read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Read a whole volume. A gzip file is read to its end, since only there its checksum stands.
+
+    Returns:
+        The voxels ``(X, Y, Z)`` in stored order, with the header's scaling applied, and the spacing
+        ``(x, y, z)`` in mm.
 
     Raises:
-        ValueError: the file is cut off or damaged, or has values that are not finite.
+        FileNotFoundError: no such file.
+        ValueError: damaged, cut off, not of three dimensions, or with values that are not finite.
     """
+    image = _opened(path, _whole)
     try:
         array = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     if not np.isfinite(array).all():
-        raise ValueError(f"{path}: has values that are not finite; fetch this file again")
-    return array
+        raise ValueError(
+            f"{path}: has values that are not finite; delete the file and fetch it again"
+        )
+    x, y, z = (float(side) for side in image.header.get_zooms()[:3])
+    return array, (x, y, z)
 
 
 def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
@@ -71,8 +68,45 @@ def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
     return array.astype(np.uint8)
 
 
+def _whole(path: Path) -> Any:
+    import nibabel
+
+    content = path.read_bytes()
+    return nibabel.Nifti1Image.from_bytes(
+        gzip.decompress(content) if path.suffix == ".gz" else content
+    )
+
+
+def _opened(path: Path, opener: Callable[[Path], Any]) -> Any:
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: missing; unpack the archive again, or fetch this file again"
+        )
+    try:
+        image = opener(path)
+    except (
+        ImageFileError,
+        HeaderDataError,
+        WrapStructError,
+        OSError,
+        EOFError,
+        zlib.error,
+    ) as error:
+        raise _damaged(path, error) from error
+    if len(image.shape) != 3:
+        raise ValueError(
+            f"{path}: shape {image.shape}; three dimensions are expected; fetch this file again"
+        )
+    return image
+
+
 def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split()) or type(error).__name__
     return ValueError(
-        f"{path}: cannot be read ({error or type(error).__name__}); a whole NIfTI file is "
-        f"expected; the download was cut off or damaged: delete the file and fetch it again"
+        f"{path}: cannot be read ({reason}); a whole NIfTI file is expected; the download was cut "
+        f"off or damaged: delete the file and fetch it again"
     )

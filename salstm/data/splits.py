@@ -53,7 +53,7 @@ def by_group(groups: Iterable[str], validation: float, test: float, seed: int) -
         Group -> split, sorted by group. The shares are rounded to whole groups, at least one.
 
     Raises:
-        ValueError: shares that leave nothing to train on, or fewer than three groups.
+        ValueError: shares out of range, or fewer than three groups.
     """
     names = sorted(set(groups))
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
@@ -61,12 +61,14 @@ def by_group(groups: Iterable[str], validation: float, test: float, seed: int) -
             f"split groups: validation {validation} and test {test}; both must be above 0 and "
             f"their sum below 1"
         )
-    held = [max(1, round(share * len(names))) for share in (validation, test)]
-    if len(names) <= sum(held):
+    if len(names) < 3:
         raise ValueError(
-            f"split groups: {len(names)} groups, {held[0]} of them to validate and {held[1]} to "
-            f"test, none to train; use at least 3 groups, or smaller shares"
+            f"split groups: {len(names)} groups; at least 3 are needed, one each to train, "
+            f"validate and test; add cases"
         )
+    held = [max(1, round(share * len(names))) for share in (validation, test)]
+    while sum(held) >= len(names):  # rounding up both shares of a few groups leaves none to train
+        held[held.index(max(held))] -= 1
     drawn = np.random.default_rng(seed).permutation(len(names))
     parts = ["val"] * held[0] + ["test"] * held[1] + ["train"] * (len(names) - sum(held))
     chosen = {names[index]: part for index, part in zip(drawn, parts, strict=True)}

@@ -74,11 +74,11 @@ Rewrite = Callable[[Path, Callable[[np.ndarray], np.ndarray]], None]
 @pytest.fixture
 def rewrite() -> Rewrite:
     """Change the voxels of a NIfTI file in place."""
-    import nibabel
+    from nibabel.nifti1 import Nifti1Image
 
     def change(path: Path, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        image = nibabel.nifti1.load(path)
+        image = Nifti1Image.from_filename(path)
         array = function(np.asanyarray(image.dataobj))
-        nibabel.nifti1.save(nibabel.nifti1.Nifti1Image(array, image.affine), path)
+        Nifti1Image(array, image.affine).to_filename(path)
 
     return change

@@ -23,7 +23,9 @@ def outcomes() -> Counter[str]:
     for quarters in range(4):
         for axis in (0, 1):
             flipped = np.flip(np.rot90(image, quarters), axis)
-            names.setdefault(flipped.tobytes(), f"flip {quarters % 2 ^ axis} {quarters // 2 ^ axis}")
+            names.setdefault(
+                flipped.tobytes(), f"flip {quarters % 2 ^ axis} {quarters // 2 ^ axis}"
+            )
     for angle in set(range(-20, 20)) - {0}:
         turn = np.asarray(ndimage.rotate(image, angle, order=0, reshape=False))
         assert turn.tobytes() not in names
@@ -88,7 +90,9 @@ def test_frames_and_label_get_the_same_draw(shape):
     seen = set()
     for seed in range(60):
         changed, truth = rotflip(frames, label, np.random.default_rng(seed))
-        for frame in changed if len(shape) == 3 else np.moveaxis(changed, -1, 1).reshape(-1, *truth.shape):
+        for frame in (
+            changed if len(shape) == 3 else np.moveaxis(changed, -1, 1).reshape(-1, *truth.shape)
+        ):
             np.testing.assert_array_equal(frame, truth)
         seen.add(truth.tobytes())
     assert len(seen) > 10

@@ -91,7 +91,7 @@ def test_a_label_survives_there_and_back_on_a_finer_grid():
 )
 def test_impossible_sizes_are_refused(shape, size, message):
     with pytest.raises(ValueError, match=message):
-        resize(np.zeros(shape), *size, 3)
+        resize(np.zeros(shape), size[0], size[1], 3)
 
 
 def test_integers_are_not_interpolated():

@@ -1,4 +1,4 @@
-"""HarDNet-DFUS computes what the authors' KingMSEG_lawin_loss4 does: main output and auxiliary ones."""
+"""HarDNet-DFUS computes what the authors' KingMSEG_lawin_loss4 does, auxiliary outputs included."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 import baselines
 from baselines.hardnet_dfus.model import HarDNetDFUS, KingBlock, LawinAttention
@@ -17,7 +17,7 @@ from tests.parity import authors, counts
 
 pytestmark = pytest.mark.parity
 
-# What the authors' module gives at 384 for the rules of `plain_entry` and `plain_image`, in float32:
+# What the authors' module gives at 384 in float32 for standard normal input and `plain_entry`:
 # twelve values of each output, evenly spread over it.
 RECORDED = {
     "main": "1.191772 0.533052 1.176617 1.266262 1.5506 1.507806 "
@@ -31,10 +31,15 @@ RECORDED = {
 }
 
 
-def make(size: int = 64, channels: int = 3, **options) -> nn.Module:
+def make(size: int = 64, **options) -> nn.Module:
     return baselines.build(
-        "hardnet_dfus", in_channels=channels, out_channels=1, image_size=size, **options
+        "hardnet_dfus", in_channels=3, out_channels=1, image_size=size, **options
     )
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    return make().eval()
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
@@ -116,7 +121,9 @@ def test_embedding_patches_once_is_embedding_each_context(ratio):
     x = torch.randn(1, 512, 16, 24)
     with torch.no_grad():
         ours = attention(x)
-        wide = F.unfold(x, 8 * ratio, stride=8, padding=4 * (ratio - 1)).unflatten(1, (512, -1))
+        wide = functional.unfold(x, 8 * ratio, stride=8, padding=4 * (ratio - 1)).unflatten(
+            1, (512, -1)
+        )
         for number in range(6):
             context = wide[0, :, :, number].unflatten(1, (8 * ratio, -1))[None]
             row, column = 8 * (number // 3), 8 * (number % 3)
@@ -127,12 +134,12 @@ def test_embedding_patches_once_is_embedding_each_context(ratio):
 
 
 def one_window(attention: LawinAttention, query: Tensor, context: Tensor) -> Tensor:
-    embed = F.conv2d(
+    embed = functional.conv2d(
         context, attention.patches.weight, attention.patches.bias, stride=attention.patches.stride
     )
     embed = attention.patch_norm(embed.flatten(2).mT).mT  # (1, 512, 64)
     mixed = [
-        F.linear(group, attention.mixing_weight[head], attention.mixing_bias[head])
+        functional.linear(group, attention.mixing_weight[head], attention.mixing_bias[head])
         for head, group in enumerate(embed.chunk(attention.heads, dim=1))
     ]
     embed = (embed + torch.cat(mixed, dim=1)).unflatten(2, (8, 8))
@@ -156,8 +163,7 @@ def test_king_block_wires_nodes_by_divisors():
         assert block.eval()(torch.zeros(1, 60, 4, 4)).shape == (1, 40 + 40 + 60, 4, 4)
 
 
-def test_starts_as_the_authors_head_does():
-    network = make()
+def test_starts_as_the_authors_head_does(network):
     assert isinstance(network, HarDNetDFUS)
     for attention in network.head.attention:
         assert isinstance(attention, LawinAttention)
@@ -174,17 +180,16 @@ def test_an_entry_that_is_not_the_authors_is_named():
         baselines.from_authors("hardnet_dfus", entries | {"backbone.base.22.bias": torch.zeros(1)})
 
 
-def test_takes_multiples_of_64_that_are_not_square():
+def test_takes_multiples_of_64_that_are_not_square(network):
     with torch.no_grad():
-        assert make().eval()(torch.zeros(1, 3, 64, 128)).shape == (1, 1, 64, 128)
+        assert network(torch.zeros(1, 3, 64, 128)).shape == (1, 1, 64, 128)
 
 
-def test_one_channel_stands_for_three():
+def test_one_channel_stands_for_three(network):
     gray = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(1))
-    one, three = make(channels=1).eval(), make().eval()
-    three.load_state_dict(one.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(one(gray), three(gray.repeat(1, 3, 1, 1)))
+        three = network(gray.repeat(1, 3, 1, 1))
+        torch.testing.assert_close(network.forward(gray), three)  # forward: built for 3, checked
 
 
 def test_pretrained_weights_land_where_they_belong(tmp_path: Path):

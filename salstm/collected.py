@@ -1,0 +1,114 @@
+"""What ``collect`` wrote, read back: four frames that have their columns even where they have no rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("dataset", "baseline", "variant", "seed")
+NAMES = {"plain": "plain", "salstm": "+ SALSTM", "lstmsa": "+ LSTMSA"}
+DATASETS = {
+    "synapse": "Synapse",
+    "acdc": "ACDC",
+    "isic2018": "ISIC 2018",
+    "cvc_clinicdb": "CVC-ClinicDB",
+}
+_TEXT = ("case", "group", "class")
+_COLUMNS = {
+    "cells": (*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "recipe", "command"),
+    "scores": (
+        *(*IDENTITY, "selection", "scope", "case", "group", "class", "reference_voxels"),
+        *("prediction_voxels", "dice", "iou", "hd", "hd95", "hd95_directed", "assd", "diagonal"),
+    ),
+    "cost": (*IDENTITY[:3], "parameters", "macs"),
+    "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
+}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The results of a grid.
+
+    Attributes:
+        cells: one row per cell: its state, why, and how it was made.
+        scores: raw rows as of ``salstm.scoring``.
+        cost: one row per dataset, network and variant.
+        history: one row per cell and epoch.
+    """
+
+    cells: pd.DataFrame
+    scores: pd.DataFrame
+    cost: pd.DataFrame
+    history: pd.DataFrame
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets of the grid, in its order."""
+        return list(dict.fromkeys(self.cells["dataset"]))
+
+    def baselines(self, dataset: str) -> list[str]:
+        """The networks of a dataset, in the grid's order."""
+        chosen = self.cells.loc[self.cells["dataset"] == dataset, "baseline"]
+        return list(dict.fromkeys(chosen))
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants of the grid, in its order."""
+        return list(dict.fromkeys(self.cells["variant"]))
+
+    def of(self, dataset: str) -> Collected:
+        """The part that belongs to one dataset."""
+        parts = (
+            frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
+            for frame in (self.cells, self.scores, self.cost, self.history)
+        )
+        return Collected(*parts)
+
+
+def read(folder: Path) -> Collected:
+    """Read the folder that ``collect`` wrote.
+
+    Raises:
+        FileNotFoundError: one of the four files is missing; the message says what to run.
+    """
+    return Collected(**{name: _frame(folder / f"{name}.csv", _COLUMNS[name]) for name in _COLUMNS})
+
+
+def variant_name(variant: str) -> str:
+    """A variant as tables and figures print it."""
+    return NAMES.get(variant, f"+ {variant}")
+
+
+def dataset_name(dataset: str) -> str:
+    """A dataset as tables and figures print it."""
+    return DATASETS.get(dataset, dataset)
+
+
+def network_name(baseline: str, cards: dict[str, Any]) -> str:
+    """A network as tables and figures print it: its card's title."""
+    return str(cards.get(baseline, {}).get("title", baseline))
+
+
+def classes_of(dataset: str, scores: pd.DataFrame) -> list[str]:
+    """The classes of a dataset in the order of their numbers; of an unknown dataset those that were scored."""
+    from salstm.data.datasets import DATASETS as REGISTRY
+
+    if dataset in REGISTRY:
+        return list(REGISTRY[dataset].classes)
+    return list(dict.fromkeys(scores.loc[scores["dataset"] == dataset, "class"]))
+
+
+def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; run `python -m salstm collect --out {path.parent}` first"
+        )
+    frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=True)
+    missing = [name for name in columns if name not in frame.columns]
+    return frame.reindex(columns=[*frame.columns, *missing]) if missing else frame

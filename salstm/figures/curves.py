@@ -1,0 +1,111 @@
+"""Training curves: a column a network, its loss above and its Dice below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from salstm.collected import Collected, dataset_name, variant_name
+from salstm.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+PANEL = (2.3, 1.75)
+"""Width and height of a panel in inches."""
+DICE = {"val_dice": ("-", 1.4), "test_dice": (":", 1.0)}
+
+
+def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+    """Draw ``curves_<dataset>`` in a folder.
+
+    Returns:
+        What the report says about the figure; None if no network of the dataset has a curve.
+    """
+    history = data.of(dataset).history
+    baselines = [one for one in data.baselines(dataset) if (history["baseline"] == one).any()]
+    if not baselines:
+        return None
+    with style.styled() as pyplot:
+        size = (max(PANEL[0] * len(baselines), 4.6) + 0.4, PANEL[1] * 2 + 0.75)
+        figure, axes = pyplot.subplots(
+            2, len(baselines), figsize=size, squeeze=False, sharex="col", sharey="row"
+        )
+        for column, baseline in enumerate(baselines):
+            runs = history[history["baseline"] == baseline]
+            _loss(axes[0, column], runs)
+            _dice(axes[1, column], runs)
+            axes[0, column].set_title(baseline)
+        _label(axes)
+        _legend(figure, data.variants)
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
+        style.save(figure, out / f"curves_{dataset}")
+    return _facts(data, dataset, history)
+
+
+def _loss(axes: Axes, runs: pd.DataFrame) -> None:
+    for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
+        look = {"color": style.colour(str(variant)), "ls": style.dashes(str(variant))}
+        axes.plot(run["epoch"], run["loss"], lw=1.1, alpha=0.85, marker=_marker(run), ms=3, **look)
+
+
+def _dice(axes: Axes, runs: pd.DataFrame) -> None:
+    for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
+        for name, (line, width) in DICE.items():
+            known = run.dropna(subset=name)
+            look = {"color": style.colour(str(variant)), "ls": line, "lw": width}
+            axes.plot(known["epoch"], known[name], marker=_marker(known), ms=3, alpha=0.85, **look)
+
+
+def _marker(run: pd.DataFrame) -> str:
+    # A line of a few points is easily mistaken for a trend.
+    return "o" if len(run) <= 12 else ""
+
+
+def _label(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes[0, 0].set_ylabel("training loss")
+    axes[1, 0].set_ylabel("Dice")
+    axes[0, 0].set_ylim(bottom=0)
+    for bottom in axes[1]:
+        bottom.set_xlabel("epoch")
+        bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
+
+
+def _legend(figure: Any, variants: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], color=style.colour(one), ls=style.dashes(one), label=variant_name(one))
+        for one in variants
+    ]
+    lines += [
+        Line2D([], [], color=style.INK, ls=line, lw=width, label=f"{name.split('_')[0]}. Dice")
+        for name, (line, width) in DICE.items()
+    ]
+    figure.legend(handles=lines, loc="upper left", ncols=len(lines), handlelength=1.8, columnspacing=1.4)
+
+
+def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, Any]:
+    runs = len(history.drop_duplicates(["baseline", "variant", "seed"]))
+    planned = int((data.cells["dataset"] == dataset).sum())
+    name = dataset_name(dataset)
+    return {
+        "file": f"curves_{dataset}",
+        "kind": "curves",
+        "dataset": dataset,
+        "title": f"{name}: training curves",
+        "caption": f"{runs} of {planned} trainings, one line each. Above: training loss. Below: Dice (fraction) on "
+        "validation (solid) and test (dotted), as the training itself measured it to choose weights: "
+        "per slice-stack on the stored grid, not under a protocol of the tables.",
+        "alt": _alt(name, history),
+    }
+
+
+def _alt(name: str, history: pd.DataFrame) -> str:
+    best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)["val_dice"].max()
+    parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in best.items())
+    return f"Training curves on {name}. Best validation Dice: {', '.join(parts)}."

@@ -1,0 +1,82 @@
+"""What all figures share: colours that colour-blind readers tell apart, sizes, files that are equal each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from salstm.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK = "#1a1a1b"
+FAINT = "#8a8a8b"
+GRID = "#d9d9da"
+# Okabe and Ito's colours; each variant also has its own dashes.
+VARIANTS = {
+    "plain": ("#56616b", "-"),
+    "salstm": ("#d55e00", "-"),
+    "lstmsa": ("#0072b2", "-"),
+    "stack": ("#cc79a7", "--"),
+    "convlstm": ("#009e73", "--"),
+}
+RC: dict[str, Any] = {
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.dpi": 100,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "salstm",
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def styled() -> Iterator[Any]:
+    """matplotlib's pyplot with our style and no display; every figure made inside is closed."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    with mpl.rc_context(RC):
+        try:
+            yield pyplot
+        finally:
+            pyplot.close("all")
+
+
+def colour(variant: str) -> str:
+    """A variant's colour."""
+    return VARIANTS.get(variant, (INK, "-"))[0]
+
+
+def dashes(variant: str) -> str:
+    """A variant's line style."""
+    return VARIANTS.get(variant, (INK, ":"))[1]
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write ``<stem>.svg`` and ``<stem>.png``, without dates: the same figure gives the same bytes."""
+    for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        with replacing(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, metadata=metadata)

@@ -1,0 +1,90 @@
+"""Tables as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from salstm.tables.layout import ABSENT, FEWER, MINUS, Cell, Table
+
+_LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
+_LATEX |= {"±": r"$\pm$", MINUS: r"$-$", ABSENT: "--", "*": r"$^{*}$", "~": r"\textasciitilde{}"}
+_LATEX |= {FEWER: r"$^{\dagger}$", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+
+
+def markdown(table: Table) -> str:
+    """A table with its heading and its notes as GitHub Markdown."""
+    heads = [*table.labels, *(f"{column.group} {column.name}" for column in table.columns)]
+    lines = [f"### {table.title}", "", _line(heads)]
+    lines.append(_line(["---"] * len(table.labels) + ["---:"] * len(table.columns)))
+    lines += [_line([*row.labels, *map(_markdown_cell, row.cells)]) for row in table.rows]
+    return "\n".join([*lines, "", *(f"- {note.replace('*', chr(92) + '*')}" for note in table.notes), ""])
+
+
+def latex(table: Table) -> str:
+    """A table as a LaTeX ``table*``; needs the packages booktabs and graphicx."""
+    spec = "l" * len(table.labels) + "r" * len(table.columns)
+    lines = [
+        "% needs \\usepackage{booktabs,graphicx}",
+        r"\begin{table*}[t]",
+        r"\centering",
+        rf"\caption{{{escaped(table.title)}. {escaped(' '.join(table.notes))}}}",
+        rf"\label{{tab:{table.key.replace('_', '-')}}}",
+        r"\resizebox{\textwidth}{!}{%",
+        rf"\begin{{tabular}}{{{spec}}}",
+        r"\toprule",
+        *_latex_heads(table),
+        r"\midrule",
+        *_latex_rows(table),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text for LaTeX."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = cell.text.replace("*", r"\*")
+    text = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(cell.mark, text)
+    return f"{text} ± {cell.sd}" if cell.sd else text
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = escaped(cell.text)
+    text = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(cell.mark, text)
+    return rf"{text}\,{{\scriptsize$\pm${cell.sd}}}" if cell.sd else text
+
+
+def _latex_heads(table: Table) -> list[str]:
+    """Two lines: groups over their columns, then the columns."""
+    groups = [(name, len(list(group))) for name, group in groupby(c.group for c in table.columns)]
+    start, rules, spans = len(table.labels) + 1, [], []
+    for name, width in groups:
+        spans.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(name)}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    names = [*map(escaped, table.labels), *(escaped(column.name) for column in table.columns)]
+    top = " & ".join([""] * len(table.labels) + spans)
+    return [rf"{top.strip()} \\", "".join(rules), rf"{' & '.join(names)} \\"]
+
+
+def _latex_rows(table: Table) -> list[str]:
+    """The rows; a network's name stands in its first row only, with a space before it."""
+    lines, before = [], ""
+    for row in table.rows:
+        first = row.labels[0]
+        several = len(row.labels) > 1
+        if several and before and first != before:
+            lines.append(r"\addlinespace")
+        labels = ["" if several and first == before else first, *row.labels[1:]]
+        lines.append(" & ".join([*map(escaped, labels), *map(_latex_cell, row.cells)]) + r" \\")
+        before = first
+    return lines

@@ -1,0 +1,275 @@
+"""Where rounding and bold happen: tidy numbers become tables of text, ready for any format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from salstm import conventions
+from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.tables.numbers import MEAN
+
+HEADINGS = {"dice": "Dice [%]", "hd95": "HD95 [{unit}]"}
+SCALE = {"dice": 100.0, "hd95": 1.0}
+MARKS = {1: "best", 2: "second"}
+ABSENT = "–"
+MINUS = "\N{MINUS SIGN}"
+FEWER = "†"
+COSTS = {"parameters": ("Parameters [M]", 1e6), "macs": ("MACs [G]", 1e9)}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as it is printed.
+
+    Attributes:
+        text: the rounded number, or a dash.
+        value: the number in full precision and in the column's unit, for sorting; NaN if there is none.
+        sd: the rounded standard deviation over seeds, or nothing.
+        mark: 'best', 'second', or nothing.
+        title: what a reader sees who asks for more.
+        key: names what the cell shows: 'baseline/variant', for links.
+    """
+
+    text: str
+    value: float = math.nan
+    sd: str = ""
+    mark: str = ""
+    title: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and the heading over it and its neighbours."""
+
+    group: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its labels (network, variant) and its cells."""
+
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table.
+
+    Attributes:
+        key: names files and anchors: 'acdc_strict', 'acdc_strict_dice'.
+        title: what is shown.
+        labels: headings of the row labels.
+        columns: headings of the numbers.
+        rows: in the grid's order.
+        notes: what stands under the table: n, units, rules.
+    """
+
+    key: str
+    title: str
+    labels: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def overview(numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any]) -> Table:
+    """The main table: a network a row; means over the classes for each variant, the published number, the cost.
+
+    Best and second are chosen among all networks and variants.
+    """
+    dataset, protocol = _names(numbers)
+    means = _indexed(numbers[numbers["class"] == MEAN])
+    part = data.of(dataset)
+    blocks = [_metric_block(means, metric, part.variants, part) for metric in _metrics(numbers)]
+    blocks += [_cost_block(part, name) for name in COSTS]
+    columns = tuple(column for heads, _ in blocks for column in heads)
+    rows = tuple(
+        Row((network_name(one, dict(cards)),), tuple(cell for _, make in blocks for cell in make(one)))
+        for one in part.baselines(dataset)
+    )
+    title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
+    notes = (*_notes(numbers, part), _cost_note())
+    return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
+
+
+def by_class(
+    numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any], metric: str
+) -> Table:
+    """One metric class by class: a network and variant a row, and the published row where there is one.
+
+    Best and second are chosen in each column.
+    """
+    dataset, protocol = _names(numbers)
+    part = data.of(dataset)
+    chosen = numbers[numbers["metric"] == metric]
+    table, classes = _indexed(chosen), list(dict.fromkeys(chosen["class"]))
+    heading = _heading(metric, chosen)
+    rows: list[Row] = []
+    for one in part.baselines(dataset):
+        name = network_name(one, dict(cards))
+        for variant in part.variants:
+            cells = (_number(table.loc[(one, variant, metric, label)], part) for label in classes)
+            rows.append(Row((name, variant_name(variant)), tuple(cells)))
+        known = [table.loc[(one, "plain", metric, label)] for label in classes if _has_plain(part)]
+        if any(not math.isnan(row["published"]) for row in known):
+            rows.append(Row((name, "plain, published"), tuple(_published(row) for row in known)))
+    title = f"{dataset_name(dataset)}, protocol {protocol}: {heading} by class"
+    columns = tuple(Column(heading, name) for name in classes)
+    labels = ("Network", "Variant")
+    notes = _notes(chosen, part)
+    return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
+
+
+def number(value: float, decimals: int = 2, *, signed: bool = False) -> str:
+    """A number as text, with a true minus sign; a dash for NaN."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    return text.replace("-", MINUS)
+
+
+_Block = tuple[list[Column], Callable[[str], Iterable[Cell]]]
+
+
+def _metric_block(means: Any, metric: str, variants: list[str], part: Collected) -> _Block:
+    """Columns of a metric: its variants, then the published number and the difference of the plain network."""
+    heading = _heading(metric, means.reset_index())
+    columns = [Column(heading, variant_name(variant)) for variant in variants]
+    if _has_plain(part):
+        columns += [Column(heading, "published"), Column(heading, "difference")]
+
+    def cells(baseline: str) -> Iterable[Cell]:
+        for variant in variants:
+            yield _number(means.loc[(baseline, variant, metric, MEAN)], part)
+        if _has_plain(part):
+            row = means.loc[(baseline, "plain", metric, MEAN)]
+            yield from (_published(row), _difference(row))
+
+    return columns, cells
+
+
+def _cost_block(part: Collected, name: str) -> _Block:
+    heading, unit = COSTS[name]
+    values = part.cost.set_index(["baseline", "variant"])[name].dropna()
+    if name == "parameters":
+        known = part.cells.dropna(subset="parameters").drop_duplicates(["baseline", "variant"])
+        values = values.combine_first(known.set_index(["baseline", "variant"])["parameters"])
+
+    def cells(baseline: str) -> Iterable[Cell]:
+        for variant in part.variants:
+            value = float(values.get((baseline, variant), math.nan)) / unit
+            yield Cell(number(value), value, title=f"{value * unit:,.0f}" if value == value else "")
+
+    return [Column(heading, variant_name(variant)) for variant in part.variants], cells
+
+
+def _number(row: pd.Series, part: Collected) -> Cell:
+    """Ours: mean and sd over the seeds; where there is none, the title says why."""
+    _, variant, metric, _ = row.name
+    scale = SCALE[metric]
+    value, key = row["mean"] * scale, f"{row.name[0]}/{variant}"
+    if math.isnan(value):
+        return Cell(ABSENT, title=_why(part, row.name[0], variant, int(row["seeds"])), key=key)
+    spread = "" if math.isnan(row["sd"]) else number(row["sd"] * scale)
+    fewer = FEWER if row["seeds"] < part.cells["seed"].nunique() else ""
+    title = f"{row['seeds']} seeds, {row['cases']} cases; {row['undefined']} of {row['values']} values undefined, "
+    title += f"{row['missed']} missed, {row['invented']} invented"
+    return Cell(number(value) + fewer, value, spread, MARKS.get(row["rank"], ""), title, key)
+
+
+def _published(row: pd.Series) -> Cell:
+    value = row["published"] * SCALE[row.name[2]]
+    if math.isnan(value):
+        return Cell(ABSENT)
+    text = number(value) + ("" if row["comparable"] else "*")
+    checked = "" if row["verified"] else " (recalled, not checked)"
+    return Cell(text, value, title=f"{row['source']}{checked}. {row['why']}")
+
+
+def _difference(row: pd.Series) -> Cell:
+    value = row["difference"] * SCALE[row.name[2]]
+    return Cell(number(value, signed=True), value)
+
+
+def _why(part: Collected, baseline: str, variant: str, seeds: int) -> str:
+    if seeds:
+        return "undefined for every case"
+    same = (part.cells["baseline"] == baseline) & (part.cells["variant"] == variant)
+    rows = part.cells[same].to_dict("records")
+    return "; ".join(f"seed {row['seed']} {row['state']}: {row['reason']}" for row in rows)
+
+
+def _notes(numbers: pd.DataFrame, part: Collected) -> tuple[str, ...]:
+    """n, units, aggregation, rule and holes: what a number means."""
+    first = numbers.iloc[0]
+    seeds = part.cells["seed"].nunique()
+    convention = conventions.CONVENTIONS[first["convention"]]
+    means = numbers[numbers["class"] == MEAN]
+    spread = "± is the standard deviation over seeds." if seeds > 1 else "One seed: no spread."
+    notes = [
+        f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}. {spread} "
+        "Averaged over the cases of each class, then over classes, seeds last.",
+        f"Protocol {first['protocol']}: {conventions.PROTOCOLS[first['protocol']].description}",
+        f"Convention {first['convention']}: {convention.description}",
+        _holes(means),
+        "Best in bold, second underlined.",
+    ]
+    if (means["seeds"].between(1, seeds - 1)).any():
+        notes.append(f"{FEWER} fewer seeds than planned; the list of cells says which and why.")
+    if numbers["published"].notna().any():
+        notes.append(
+            "Published numbers are of the plain network, from its card; the difference is ours minus theirs. "
+            "* not comparable: other data, split, selection or scoring."
+        )
+    return tuple(notes)
+
+
+def _holes(means: pd.DataFrame) -> str:
+    parts = []
+    for metric, rows in means.groupby("metric", sort=False):
+        parts.append(
+            f"{HEADINGS[str(metric)].split(' [')[0]}: {rows['undefined'].sum()} of {rows['values'].sum()} "
+            f"values undefined and left out"
+        )
+    one = means[means["metric"] == means["metric"].iloc[0]].groupby("variant", sort=False)
+    counted = (
+        f"{variant_name(str(name))} {rows['missed'].sum()} missed, {rows['invented'].sum()} invented"
+        for name, rows in one
+    )
+    return f"{'; '.join(parts)}. Structures: {'; '.join(counted)}."
+
+
+def _cost_note() -> str:
+    return (
+        "Parameters and multiply-adds (MACs, one per multiply and add) of one prediction: a window of frames in, "
+        "the middle frame's logits out."
+    )
+
+
+def _indexed(numbers: pd.DataFrame) -> pd.DataFrame:
+    return numbers.set_index(["baseline", "variant", "metric", "class"])
+
+
+def _heading(metric: str, numbers: pd.DataFrame) -> str:
+    unit = numbers.loc[numbers["metric"] == metric, "unit"].iloc[0]
+    return HEADINGS[metric].format(unit=unit)
+
+
+def _metrics(numbers: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(numbers["metric"]))
+
+
+def _names(numbers: pd.DataFrame) -> tuple[str, str]:
+    return str(numbers["dataset"].iloc[0]), str(numbers["protocol"].iloc[0])
+
+
+def _has_plain(part: Collected) -> bool:
+    return "plain" in part.variants

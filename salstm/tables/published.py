@@ -1,0 +1,47 @@
+"""Published numbers from the networks' cards, in our units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SCALE = {"percent": 0.01}
+COMPARABLE_UNDER = "paper"
+"""Published numbers choose their weights on the test set: no other protocol can be held against them."""
+
+
+def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> dict[str, Any] | None:
+    """The card's number for a dataset, metric and variant.
+
+    Where a card has several, the comparable one goes first, then the one verified in its source, then the one
+    that the card names first.
+
+    Args:
+        card: of the network.
+        dataset: as in config.yaml.
+        metric: 'dice', 'hd95', 'iou'.
+        variant: rows of a card without a ``variant`` are of the plain network.
+
+    Returns:
+        ``value`` and ``classes`` (name in lower case -> value) in our units (a percentage becomes a fraction),
+        ``comparable``, ``verified``, ``source``, ``protocol`` and ``why``; None if there is none.
+    """
+    wanted = (dataset, metric, variant)
+    rows = [
+        row
+        for row in card.get("published") or []
+        if (row["dataset"], row["metric"], row.get("variant", "plain")) == wanted
+    ]
+    if not rows:
+        return None
+    best = min(rows, key=lambda row: (not row.get("comparable"), not row.get("verified")))
+    scale = SCALE.get(best.get("unit", ""), 1.0)
+    classes = {plain_name(name): value * scale for name, value in best.get("classes", {}).items()}
+    facts = {key: str(best.get(key, "")) for key in ("source", "protocol", "why")}
+    marks = {key: bool(best.get(key)) for key in ("comparable", "verified")}
+    return {"value": best["value"] * scale, "classes": classes, **marks, **facts}
+
+
+def plain_name(name: str) -> str:
+    """A class name without case and underscores: cards and datasets spell them differently."""
+    return name.lower().replace("_", " ")

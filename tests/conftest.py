@@ -1,0 +1,57 @@
+"""What many tests need: one thread, a small prepared phantom dataset, a small recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors are fastest on one thread, and sums are then the same on every machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six phantom patients of ACDC, prepared at 32 pixels; never changed."""
+    from salstm.data import datasets, phantoms
+
+    root = tmp_path_factory.mktemp("acdc")
+    phantoms.acdc(root / "raw", patients=6, seed=1, size=(32, 40), slices=(4, 5))
+    split = {"name": "groups", "validation": 0.2, "test": 0.34, "seed": 0}
+    datasets.prepare("acdc", root / "raw", root / "cases", split=split, size=32)
+    return root / "cases"
+
+
+@pytest.fixture
+def recipe() -> dict[str, Any]:
+    """A recipe of two short epochs at 32 pixels."""
+    return {
+        "activation": "softmax",
+        "attention_size": 7744,
+        "augment": "rotflip",
+        "auxiliary": False,
+        "batch": 8,
+        "border": "authors",
+        "deterministic": True,
+        "epochs": 2,
+        "evaluate_every": 1,
+        "frames": 3,
+        "freeze_norm_after": None,
+        "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5},
+        "normalise": None,
+        "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},
+        "precision": "float32",
+        "pretrained": False,
+        "schedule": {"name": "poly", "power": 0.9},
+        "size": 32,
+    }

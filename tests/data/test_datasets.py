@@ -1,0 +1,115 @@
+"""The registry, and the whole road from raw files to a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from salstm.data import acdc, datasets
+from salstm.data.intensity import NORMALISATIONS, minmax99
+from salstm.data.store import Store
+
+GROUPS = {"name": "groups", "validation": 0.25, "test": 0.25}
+
+
+def test_importing_the_registry_loads_nothing_heavy():
+    """The Snakefile imports it; a dry run must stay fast."""
+    code = (
+        "import sys, salstm.data.datasets, salstm.data.phantoms\n"
+        "heavy = {'torch', 'pandas', 'nibabel', 'scipy', 'matplotlib', 'salstm.data.acdc'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "[]"
+
+
+def test_every_entry_goes_by_its_key_and_names_its_licence_and_source():
+    for name, entry in datasets.DATASETS.items():
+        assert entry.name == name
+        assert entry.module == f"salstm.data.{name}"
+        assert entry.binary == (len(entry.classes) == 1)
+        assert entry.licence
+        assert entry.citation
+        assert entry.licence_url.startswith("https://")
+    frames = {name: entry.frames for name, entry in datasets.DATASETS.items()}
+    assert frames == {"synapse": 1, "acdc": 3, "isic2018": 1, "cvc_clinicdb": 3}
+
+
+def test_the_acdc_module_says_what_the_registry_says():
+    classes = datasets.DATASETS["acdc"].classes
+    assert classes == datasets.reader("acdc").CLASSES
+    assert acdc.NORMALISE in NORMALISATIONS
+
+
+def test_an_unknown_dataset_gets_a_suggestion():
+    assert datasets.check("acdc") == "acdc"
+    with pytest.raises(ValueError, match=r"dataset 'ACDC': unknown.* Available: synapse, acdc"):
+        datasets.check("ACDC")
+    with pytest.raises(ValueError, match=r"dataset 'acdcc'.*Did you mean acdc\?"):
+        datasets.reader("acdcc")
+
+
+def test_the_raw_manifest_lists_sizes_and_hashes_by_relative_path(phantom):
+    listed = datasets.raw_manifest("acdc", phantom)
+    assert len(listed) == 20
+    assert list(listed) == sorted(listed)
+    for name, entry in listed.items():
+        content = (phantom / name).read_bytes()
+        assert entry == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_prepare_writes_normalised_cases_on_the_grid_with_the_split(phantom, tmp_path):
+    datasets.prepare("acdc", phantom, tmp_path / "s", split=GROUPS, size=32)
+    store = Store(tmp_path / "s")
+    assert [case.id for case in store.cases] == [
+        identity for identity, _ in acdc.identities(phantom)
+    ]
+    parts = {case.group: case.split for case in store.cases}
+    assert sorted(parts.values()) == ["test", "train", "train", "val"]
+    assert all(parts[case.group] == case.split for case in store.cases)
+    source = store.manifest["source"]
+    assert source["dataset"] == "acdc"
+    assert source["split"] == GROUPS
+    assert source["files"] == datasets.raw_manifest("acdc", phantom)
+    assert store.manifest["parameters"] == {"size": 32, "normalise": "minmax99"}
+    for raw, case in zip(acdc.cases(phantom), store.cases, strict=True):
+        np.testing.assert_array_equal(store.native(case), raw.label)
+        assert case.spacing_mm == raw.spacing_mm
+
+
+def test_prepare_in_native_size_keeps_the_normalised_volume(phantom, tmp_path):
+    datasets.prepare("acdc", phantom, tmp_path / "s", split=GROUPS, size=None)
+    store = Store(tmp_path / "s")
+    for raw, case in zip(acdc.cases(phantom), store.cases, strict=True):
+        np.testing.assert_array_equal(store.frames(case), minmax99(raw.image))
+        np.testing.assert_array_equal(store.labels(case), raw.label)
+        np.testing.assert_array_equal(store.native(case), raw.label)
+    names = {path.name for path in (tmp_path / "s").iterdir()}
+    assert names == {"images.npy", "labels.npy", "native.npy", "cases.csv", "manifest.json"}
+
+
+def test_prepare_takes_the_listed_hashes_instead_of_hashing_again(phantom, tmp_path):
+    listed = {"somewhere": {"size": 1, "sha256": "0"}}
+    datasets.prepare("acdc", phantom, tmp_path / "s", split=GROUPS, size=32, manifest=listed)
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    assert manifest["source"]["files"] == listed
+
+
+def test_prepare_by_the_papers_split_wants_cases_in_every_part(phantom, tmp_path):
+    """Patients 1 to 4 are train, test, test, train; none validates."""
+    with pytest.raises(ValueError, match=r"no case of the split's part val.*name: groups"):
+        datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_file_leaves_no_store(raw, tmp_path):
+    path = raw / "training" / "patient004" / "patient004_frame01_gt.nii.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match="patient004_frame01_gt"):
+        datasets.prepare("acdc", raw, tmp_path / "stores" / "s", split=GROUPS, size=32)
+    assert list((tmp_path / "stores").iterdir()) == []

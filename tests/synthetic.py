@@ -1,0 +1,224 @@
+"""Made-up collected results: small, seeded, with the holes that real ones have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from salstm.data.datasets import DATASETS
+from salstm.files import write_csv
+
+IDENTITY = ["dataset", "baseline", "variant", "seed"]
+GRID = {"acdc": ("mtunet", "transunet"), "isic2018": ("unet",)}
+SHIFT = {"plain": 0.0, "salstm": 0.02, "lstmsa": 0.01}
+SCOPES = {"stored": "voxel", "inner": "voxel", "native": "mm"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is made.
+
+    Attributes:
+        grid: networks of each dataset.
+        variants: of every network.
+        seeds: of every variant.
+        cases: test cases of a dataset.
+        states: cells that are not done -> state and reason.
+    """
+
+    grid: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict(GRID))
+    variants: Sequence[str] = ("plain", "salstm", "lstmsa")
+    seeds: Sequence[int] = (0, 1)
+    cases: int = 6
+    epochs: int = 4
+    states: Mapping[tuple[str, str, str, int], tuple[str, str]] = field(default_factory=dict)
+
+    def identities(self) -> list[dict]:
+        return [
+            dict(zip(IDENTITY, (dataset, baseline, variant, seed), strict=True))
+            for dataset, baselines in self.grid.items()
+            for baseline in baselines
+            for variant in self.variants
+            for seed in self.seeds
+        ]
+
+
+def collect(folder: Path, made: Made | None = None) -> Path:
+    """Write the four files as ``salstm.collection`` does; returns the folder."""
+    made = made or Made()
+    cells = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
+    write_csv(folder / "cells.csv", cells)
+    done = cells.loc[cells["state"] == "done", IDENTITY].to_dict("records")
+    write_csv(folder / "scores.csv", _stacked([_scores(made, one) for one in done], IDENTITY))
+    write_csv(folder / "history.csv", _stacked([_history(made, one) for one in done], IDENTITY))
+    costs = [_cost(one) for one in done if one["seed"] == made.seeds[0]]
+    write_csv(folder / "cost.csv", pd.DataFrame(costs, columns=[*IDENTITY[:3], *_COST]))
+    return folder
+
+
+def cards() -> dict:
+    """Cards of two networks; one publishes a number that compares, one that does not."""
+    published = [
+        {
+            "dataset": "acdc",
+            "metric": "dice",
+            "value": 90.0,
+            "unit": "percent",
+            "classes": {"RV": 88.0, "Myo": 89.0, "left_x": 1.0},
+            "protocol": "all slices",
+            "source": "paper, table 2",
+            "verified": True,
+            "comparable": True,
+            "why": "same lists",
+        },
+        {
+            "dataset": "acdc",
+            "metric": "hd95",
+            "value": 1.5,
+            "unit": "voxels",
+            "protocol": "all slices",
+            "source": "paper, table 2 (recalled)",
+            "verified": False,
+            "comparable": False,
+            "why": "other data",
+        },
+    ]
+    return {
+        "mtunet": _card("MT-UNet", published),
+        "transunet": _card("TransUNet", []),
+        "unet": _card("U_Net & co", []),
+    }
+
+
+def _card(title: str, published: list) -> dict:
+    return {
+        "title": title,
+        "paper": {
+            "title": f"About {title}",
+            "authors": "A. Author",
+            "venue": "V",
+            "year": 2022,
+            "url": "https://example.org/paper",
+        },
+        "code": {"url": "https://example.org/code", "commit": "abc", "file": "m.py"},
+        "licence": "MIT",
+        "datasets": ["acdc"],
+        "input": {"size": 224, "multiple_of": 32, "smallest": 64, "fixed": True, "channels": "1"},
+        "counts": [
+            {"in_channels": 1, "outputs": 4, "size": 224, "parameters": 79075064},
+            {"in_channels": 1, "outputs": 9, "size": 224, "parameters": 79075389, "macs": 40469036032},
+        ],
+        "unused": [],
+        "features64": "the head",
+        "auxiliary": {"outputs": 0, "note": "none"},
+        "weights": {"scratch": True, "note": "defaults"},
+        "published": published,
+        "recipe": "Adam",
+        "deviations": ["one", "two"],
+        "unverified": ["three"],
+    }
+
+
+_COST = ("parameters", "macs")
+
+
+def _cell(made: Made, identity: dict) -> dict:
+    key = tuple(identity[name] for name in IDENTITY)
+    state, reason = made.states.get(key, ("done", ""))  # type: ignore[call-overload]
+    known = state == "done"
+    return {
+        **identity,
+        "state": state,
+        "reason": reason,
+        "epochs": made.epochs if known else None,
+        "best_val_epoch": 3 if known else None,
+        "best_test_epoch": 4 if known else None,
+        "parameters": 7_000_000 + 1_640_000 * (identity["variant"] != "plain") if known else None,
+        "seconds": 12.5 if known else None,
+        "pretrained": False if known else None,
+        "recipe": "0123456789abcdef" if known else None,
+        "command": "python -m salstm train --recipe '{\"a\":1}'" if known else None,
+    }
+
+
+def _generator(identity: dict) -> np.random.Generator:
+    return np.random.default_rng([*"/".join(map(str, identity.values())).encode()])
+
+
+def _scores(made: Made, identity: dict) -> pd.DataFrame:
+    generator = _generator(identity)
+    rows = []
+    for selection in ("best_test", "best_val", "last"):
+        for scope, unit in SCOPES.items():
+            for case in range(made.cases):
+                for label in DATASETS[identity["dataset"]].classes:
+                    rows.append(_row(generator, identity, selection, scope, unit, case, label))
+    return pd.DataFrame(rows)
+
+
+def _row(generator, identity, selection, scope, unit, case, label) -> dict:
+    reference = 0 if generator.random() < 0.05 else int(generator.integers(50, 500))
+    prediction = 0 if generator.random() < 0.05 else int(generator.integers(50, 500))
+    dice = float(generator.uniform(0.7, 0.9)) + SHIFT.get(identity["variant"], 0.0)
+    distance = float(generator.uniform(1, 9))
+    both, one = reference > 0 and prediction > 0, reference > 0 or prediction > 0
+    overlap = dice if both else 0.0 if one else np.nan
+    far = distance if both else np.nan
+    return {
+        **identity,
+        "selection": selection,
+        "scope": scope,
+        "case": f"{case:03d}",
+        "group": f"{case // 2:02d}",
+        "class": label,
+        "reference_voxels": reference,
+        "prediction_voxels": prediction,
+        "tp": int(dice * min(reference, prediction)),
+        "fp": 3,
+        "fn": 2,
+        "dice": overlap,
+        "iou": overlap / (2 - overlap),
+        "precision": overlap,
+        "recall": overlap,
+        "hd": far * 2,
+        "hd95": far,
+        "hd95_directed": far * 0.9,
+        "assd": far / 2,
+        "surface_dice": overlap,
+        "volume_error": 0.1,
+        "diagonal": 100.0,
+        "unit": unit,
+    }
+
+
+def _history(made: Made, identity: dict) -> pd.DataFrame:
+    generator = _generator(identity)
+    epoch = np.arange(1, made.epochs + 1)
+    values = 0.9 - 0.5 / epoch + generator.normal(0, 0.01, made.epochs)
+    val = np.where(epoch % 2 == 0, values, np.nan)
+    return pd.DataFrame(
+        {
+            **identity,
+            "epoch": epoch,
+            "iteration": epoch * 10,
+            "lr": 1e-3 / epoch,
+            "loss": 1 / epoch,
+            "val_dice": val,
+            "test_dice": val - 0.02,
+            "seconds": 3.0,
+        }
+    )
+
+
+def _cost(identity: dict) -> dict:
+    module = identity["variant"] != "plain"
+    counts = {"parameters": 7_765_508 + 1_639_428 * module, "macs": 12_103_000_000 * (1 + module)}
+    return {**{name: identity[name] for name in IDENTITY[:3]}, **counts}
+
+
+def _stacked(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -1,0 +1,108 @@
+"""GPU slots on pretended GPUs: never shared, freed on any death, only the ids the caller allowed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from salstm import devices
+
+ROOT = Path(__file__).parent.parent
+JOB = """
+import sys, time
+from pathlib import Path
+from salstm import devices
+with devices.claim(Path(sys.argv[1]), poll_s=0.02) as gpu:
+    log = Path(sys.argv[2])
+    with log.open("a") as file:
+        file.write(f"{gpu} {time.monotonic()} start\\n")
+    time.sleep(float(sys.argv[3]))
+    with log.open("a") as file:
+        file.write(f"{gpu} {time.monotonic()} stop\\n")
+"""
+
+
+def start(folder: Path, log: Path, seconds: float, visible: str) -> subprocess.Popen:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
+    environment.pop("SLURM_JOB_ID", None)
+    arguments = [sys.executable, "-c", JOB, str(folder), str(log), str(seconds)]
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment)
+
+
+def wait_for(log: Path, text: str, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if log.is_file() and text in log.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{text!r} did not appear in {seconds} s")
+
+
+def test_six_jobs_on_two_gpus_never_share_one(tmp_path):
+    log = tmp_path / "log"
+    jobs = [start(tmp_path / "locks", log, 0.2, "0,1") for _ in range(6)]
+    assert all(job.wait(60) == 0 for job in jobs)
+    events = [line.split() for line in log.read_text().splitlines()]
+    assert len(events) == 12
+    for gpu in ("0", "1"):
+        states = [state for name, _, state in events if name == gpu]
+        assert states == ["start", "stop"] * (len(states) // 2)
+    assert {name for name, _, _ in events} == {"0", "1"}
+
+
+def test_only_the_allowed_uuid_is_used(tmp_path):
+    log = tmp_path / "log"
+    jobs = [start(tmp_path / "locks", log, 0.05, "GPU-aa-bb") for _ in range(2)]
+    assert all(job.wait(60) == 0 for job in jobs)
+    assert {line.split()[0] for line in log.read_text().splitlines()} == {"GPU-aa-bb"}
+
+
+def test_a_killed_job_frees_its_slot(tmp_path):
+    log = tmp_path / "log"
+    first = start(tmp_path / "locks", log, 600, "0")
+    wait_for(log, "start")
+    first.send_signal(signal.SIGKILL)
+    first.wait(20)
+    second = start(tmp_path / "locks", log, 0, "0")
+    assert second.wait(30) == 0
+
+
+def test_visible_ids(monkeypatch, tmp_path):
+    for name in ("nvidia0", "nvidia10", "nvidia2", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(devices, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices.visible() == ["0", "2", "10"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-x,-1,4")
+    assert devices.visible() == ["3", "GPU-x"]
+    assert devices.slots(2) == 4
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.visible() == []
+    assert devices.slots() == os.cpu_count()
+
+
+def test_slurm_has_chosen_already(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with devices.claim(tmp_path / "locks") as gpu:
+        assert gpu is None
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+    assert not (tmp_path / "locks").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_jobs_per_gpu_share_a_gpu_only_as_often_as_allowed(monkeypatch, tmp_path, jobs):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    held = []
+    for _ in range(jobs):
+        held.append(devices._first_free(tmp_path, ["0"], jobs))
+    assert all(held)
+    assert devices._first_free(tmp_path, ["0"], jobs) is None
+    for descriptor, _ in held:
+        os.close(descriptor)

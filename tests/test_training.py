@@ -1,0 +1,213 @@
+"""Training: resumes bitwise, fails with a reason, selects, and keeps the effective batch when memory is short."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from salstm import checkpoint, training
+from salstm.data.store import Store
+from salstm.model import assemble
+
+CLASSES = ("RV", "MYO", "LV")
+
+
+class Small(nn.Module):
+    """A network of two convolutions with batch norm and dropout: everything that carries state."""
+
+    def __init__(self, in_channels: int, out_channels: int, image_size: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Conv2d(8, out_channels, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def setting(recipe: dict, folder: Path, *, seed: int = 0, key: str = "k") -> training.Setting:
+    return training.Setting(
+        recipe=recipe, seed=seed, classes=CLASSES, key=key, folder=folder, device=torch.device("cpu"), inner_test=True
+    )
+
+
+def model(recipe: dict, variant: str = "plain", seed: int = 0, network: Any = Small):
+    return assemble(network, recipe, variant=variant, channels=1, classes=3, seed=seed)
+
+
+def run(cases: Path, recipe: dict, folder: Path, *, seed: int = 0, variant: str = "plain") -> training.State:
+    return training.train(model(recipe, variant, seed), Store(cases), setting(recipe, folder, seed=seed))
+
+
+def weights(folder: Path, selection: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / f"{selection}.safetensors")
+
+
+def equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+class Stop(BaseException):
+    """A kill in mid-epoch, as far as the trainer can tell."""
+
+
+@pytest.mark.parametrize("variant", ["plain", "salstm"])
+def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
+    cases_folder, recipe, tmp_path, monkeypatch, variant
+):
+    recipe["epochs"] = 3
+    run(cases_folder, recipe, tmp_path / "whole", variant=variant)
+    steps = 0
+    original = training.Trainer._accumulate
+
+    def dying(self, batch):
+        nonlocal steps
+        steps += 1
+        if steps == self.loader.batches * 2 - 1:  # in the second epoch
+            raise Stop
+        return original(self, batch)
+
+    monkeypatch.setattr(training.Trainer, "_accumulate", dying)
+    with pytest.raises(Stop):
+        run(cases_folder, recipe, tmp_path / "cut", variant=variant)
+    monkeypatch.undo()
+    assert not (tmp_path / "cut" / "last.safetensors").exists()
+    torch.manual_seed(99)  # whatever the process did before
+    run(cases_folder, recipe, tmp_path / "cut", variant=variant)
+    for selection in training.SELECTIONS:
+        assert equal(weights(tmp_path / "whole", selection), weights(tmp_path / "cut", selection))
+    curves = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "cut")]
+    pd.testing.assert_frame_equal(*curves)
+
+
+def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe, tmp_path):
+    recipe["epochs"] = 1
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(cases_folder, recipe, tmp_path / name, seed=seed)
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not equal(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_workers_change_nothing(cases_folder, recipe, tmp_path):
+    recipe["epochs"] = 1
+    run(cases_folder, recipe, tmp_path / "none")
+    two = training.Setting(**{**vars(setting(recipe, tmp_path / "two")), "workers": 2})
+    training.train(model(recipe), Store(cases_folder), two)
+    assert equal(weights(tmp_path / "none"), weights(tmp_path / "two"))
+
+
+def test_a_checkpoint_of_another_recipe_is_set_aside(cases_folder, recipe, tmp_path, caplog):
+    scratch = tmp_path / "checkpoint"
+    checkpoint.save(scratch / "state.pt", {"model": {}}, "other")
+    recipe["epochs"] = 1
+    run(cases_folder, recipe, tmp_path)
+    assert "belongs to another recipe or data (other, this one is k)" in caplog.text
+    assert (scratch / "state.pt.set-aside").is_file()
+    assert weights(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_set_aside(cases_folder, recipe, tmp_path, caplog):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "state.pt").write_bytes(b"PK\x03\x04 cut short")
+    recipe["epochs"] = 1
+    run(cases_folder, recipe, tmp_path)
+    assert "cannot be read" in caplog.text
+    assert weights(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_batch(cases_folder, recipe, tmp_path):
+    class Broken(Small):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * math.nan
+
+    broken = model(recipe, network=Broken)
+    with pytest.raises(training.TrainingError, match=r"epoch 1, iteration 1: the loss is nan; cases .*patient00\d_E"):
+        training.train(broken, Store(cases_folder), setting(recipe, tmp_path))
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(cases_folder, recipe, tmp_path, caplog):
+    class Hungry(Small):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 2 and self.training:
+                raise torch.OutOfMemoryError("fake")
+            return super().forward(x)
+
+    recipe["epochs"] = 1
+    state = training.train(model(recipe, network=Hungry), Store(cases_folder), setting(recipe, tmp_path))
+    assert state.micro_batch == 2
+    assert "2 items at a time from now on, the batch stays 8" in caplog.text
+    frames = sum(case.depth for case in Store(cases_folder).split("train"))
+    assert state.iteration == math.ceil(frames / 8) - (frames % 8 == 1)
+
+
+def test_out_of_memory_with_one_item_ends_clearly(cases_folder, recipe, tmp_path):
+    class Starved(Small):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("fake")
+
+    with pytest.raises(training.TrainingError, match="out of memory on cpu with a single item of 32 pixels"):
+        training.train(model(recipe, network=Starved), Store(cases_folder), setting(recipe, tmp_path))
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe, tmp_path):
+    # Without batch norm and with a loss that is a mean over pixels, micro-batches change nothing.
+    recipe.update(loss={"name": "cross_entropy_dice", "cross_entropy": 1.0, "dice": 0.0}, frames=1)
+    results = []
+    for micro in (8, 3):
+        network = model(recipe, network=lambda **k: nn.Conv2d(1, 4, 3, padding=1))
+        trainer = training.Trainer(network, Store(cases_folder), setting(recipe, tmp_path))
+        trainer.state.micro_batch = micro
+        trainer._accumulate(next(trainer.loader.epoch(0)))
+        results.append([parameter.grad.clone() for parameter in network.parameters()])
+    assert all(torch.allclose(one, two, rtol=1e-4, atol=1e-6) for one, two in zip(*results, strict=True))
+
+
+def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
+    recipe["epochs"] = 4
+    state = run(cases_folder, recipe, tmp_path)
+    curve = pd.read_csv(tmp_path / "history.csv")
+    for selection, column in (("best_val", "val_dice"), ("best_test", "test_dice")):
+        best = state.best[selection]
+        assert best["score"] == curve[column].max()
+        assert best["epoch"] == curve["epoch"][curve[column].idxmax()]
+
+
+def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(cases_folder, recipe, tmp_path):
+    recipe.update(epochs=5, evaluate_every=2)
+    run(cases_folder, recipe, tmp_path)
+    curve = pd.read_csv(tmp_path / "history.csv")
+    assert curve["val_dice"].notna().tolist() == [False, True, False, True, True]
+
+
+def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
+    recipe.update(epochs=2, freeze_norm_after=1)
+    network = model(recipe)
+    trainer = training.Trainer(network, Store(cases_folder), setting(recipe, tmp_path))
+    trainer._epoch()
+    before = {k: v.clone() for k, v in network.state_dict().items() if "running" in k}
+    weight = network.network.layers[0].weight.detach().clone()
+    trainer._epoch()
+    after = network.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert not torch.equal(weight, network.network.layers[0].weight)
+
+
+def test_optimizers_are_named_and_checked():
+    layer = nn.Linear(2, 2)
+    assert isinstance(training.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}), torch.optim.SGD)
+    with pytest.raises(ValueError, match="allowed: adam, adamw, sgd"):
+        training.build_optimizer(layer, {"name": "lion", "lr": 1.0})
+    with pytest.raises(ValueError, match="momentum"):
+        training.build_optimizer(layer, {"name": "adam", "lr": 1.0, "momentum": 0.9})
