@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Spacing = float | Sequence[float] | NDArray[np.floating] | None
+Voxels = NDArray[np.intp]
 Directed = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 PERCENTILE = 95
@@ -213,48 +214,68 @@ def surface_distances(
 
 def union_box(prediction: Mask, reference: Mask) -> tuple[slice, ...]:
     """Return the smallest box, as slices, that holds both masks; an empty box if both are empty."""
-    box: list[slice] = []
-    for axis in range(prediction.ndim):
-        # One axis at a time, each on what the earlier ones left: later axes look at the crop only.
-        others = tuple(other for other in range(prediction.ndim) if other != axis)
-        crop = (*box, slice(None))
-        filled = prediction[crop].any(axis=others) | reference[crop].any(axis=others)
-        where = np.flatnonzero(filled)
-        box.append(slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0))
+    union, box = prediction | reference, []
+    for axis in range(union.ndim):
+        filled = np.flatnonzero(union.any(axis=tuple({*range(union.ndim)} - {axis})))
+        start, stop = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
+        box.append(slice(start, stop))
+        union = union[(slice(None),) * axis + (box[-1],)]  # later axes look at the rest only
     return tuple(box)
 
 
 def surface(mask: Mask) -> Mask:
     """Return the voxels of a mask that have a face neighbour outside it (or outside the array)."""
-    inside = mask.copy()
-    for axis in range(mask.ndim):
-        inner, whole = np.moveaxis(inside, axis, 0), np.moveaxis(mask, axis, 0)
-        inner[1:] &= whole[:-1]
-        inner[:-1] &= whole[1:]
-        inner[0] = inner[-1] = False
-    return mask & ~inside
+    padded = _padded(mask)
+    found = np.zeros_like(padded)
+    found.ravel()[_surface(padded)] = True
+    return found[(slice(1, -1),) * mask.ndim]
 
 
 def _directed(prediction: Mask, reference: Mask, scale: NDArray[np.float64]) -> Directed:
-    ours, theirs = surface(prediction), surface(reference)
-    return _nearest(ours, theirs, scale), _nearest(theirs, ours, scale)
+    """Surface distances both ways; neither mask may be empty."""
+    ours, theirs = _padded(prediction), _padded(reference)
+    shape, start, end = ours.shape, _surface(ours), _surface(theirs)
+    return _nearest(start, end, shape, scale), _nearest(end, start, shape, scale)
 
 
-def _nearest(start: Mask, end: Mask, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+def _padded(mask: Mask) -> Mask:
+    """Copy with a margin of one voxel, so that every voxel of the mask has all its neighbours."""
+    padded = np.zeros([size + 2 for size in mask.shape], dtype=np.bool_)
+    padded[(slice(1, -1),) * mask.ndim] = mask
+    return padded
+
+
+def _surface(padded: Mask) -> Voxels:
+    """Flat indices of the surface: looks at the mask's voxels only, not at the whole array."""
+    flat = padded.ravel()
+    voxels = np.flatnonzero(flat)
+    inside = np.ones(len(voxels), dtype=np.bool_)
+    for stride in padded.strides:  # of one byte a voxel
+        inside &= flat[voxels - stride] & flat[voxels + stride]
+    return voxels[~inside]
+
+
+def _nearest(
+    start: Voxels, end: Voxels, shape: tuple[int, ...], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Distances from the voxels of one surface to the nearest of another, neither empty."""
     from scipy.spatial import KDTree  # 0.2 s: loaded at the first distance, not with the package
 
-    distances = np.zeros(np.count_nonzero(start))
-    apart = _points(start & ~end, scale)  # a voxel on both surfaces is at distance 0: no query
+    shared = np.zeros(math.prod(shape), dtype=np.bool_)
+    shared[end] = True
+    apart = start[~shared[start]]  # a voxel on both surfaces is at distance 0: no query
+    distances = np.zeros(len(start))
     if len(apart):
         # Sliding-midpoint splits: on grid points they build faster than medians and find the same.
-        tree = KDTree(_points(end, scale), balanced_tree=False, compact_nodes=False)
-        distances[: len(apart)] = tree.query(apart)[0]
+        tree = KDTree(_points(end, shape, scale), balanced_tree=False, compact_nodes=False)
+        distances[: len(apart)] = tree.query(_points(apart, shape, scale))[0]
     return distances
 
 
-def _points(mask: Mask, scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.stack(np.nonzero(mask), axis=1) * scale
+def _points(
+    voxels: Voxels, shape: tuple[int, ...], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.stack(np.unravel_index(voxels, shape), axis=1) * scale
 
 
 def _overlaps(tp: int, fp: int, fn: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from salstm.modules import attach
+from salstm.modules import ATTENTION_SIZE, attach
 from salstm.modules.wrapper import Attached
 
 FEATURES = 64
@@ -61,4 +61,5 @@ def assemble(
             image_size=recipe["size"],
             **options,
         )
-        return attach(network, variant, logits, recipe.get("attention_size", 1))
+        # Recipes of variants without attention leave its scale out.
+        return attach(network, variant, logits, recipe.get("attention_size", ATTENTION_SIZE))

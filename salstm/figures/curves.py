@@ -19,7 +19,7 @@ DICE = {"val_dice": ("-", 1.4), "test_dice": (":", 1.0)}
 
 
 def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
-    """Draw ``curves_<dataset>`` in a folder.
+    """Draw ``curves-<dataset>`` in a folder.
 
     Returns:
         What the report says about the figure; None if no network of the dataset has a curve.
@@ -41,7 +41,7 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
         _label(axes)
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
-        style.save(figure, out / f"curves_{dataset}")
+        style.save(figure, out / f"curves-{dataset}")
     return _facts(data, dataset, history)
 
 
@@ -94,7 +94,7 @@ def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, An
     planned = int((data.cells["dataset"] == dataset).sum())
     name = dataset_name(dataset)
     return {
-        "file": f"curves_{dataset}",
+        "file": f"curves-{dataset}",
         "kind": "curves",
         "dataset": dataset,
         "title": f"{name}: training curves",

@@ -16,6 +16,8 @@ SIDE = 320
 """Pixels of a panel's side, at least."""
 MARGIN = 0.25
 """Of the structures' extent, on each side of the cut-out."""
+FILL = 0.3
+"""Of the truth's colour in its area."""
 SMALLEST = 0.5
 """Of the frame's side: a cut-out is no smaller."""
 
@@ -67,7 +69,7 @@ def window(truth: NDArray, prediction: NDArray) -> tuple[slice, slice]:
 
 
 def draw(picture: Picture) -> NDArray[np.uint8]:
-    """Paint a panel: the image in grey or colour, the truth as a filled area, the prediction as a line.
+    """Paint a panel: the image, the truth as a tinted area with a white rim, the prediction as a coloured line.
 
     Every pixel of the data is a square of the panel, so that outlines run along pixel edges.
 
@@ -81,12 +83,13 @@ def draw(picture: Picture) -> NDArray[np.uint8]:
         _enlarged(labels[part], factor) for labels in (picture.truth, picture.prediction)
     )
     width = max(1, round(len(canvas) / 180))
-    for label in range(1, int(max(truth.max(), prediction.max())) + 1):
-        tint = colour(label)
+    labels = range(1, int(max(truth.max(), prediction.max())) + 1)
+    for label in labels:
         area = truth == label
-        canvas[area] = 0.72 * canvas[area] + 0.28 * tint
+        canvas[area] = (1 - FILL) * canvas[area] + FILL * colour(label)
         canvas[_outline(area, width)] = 255.0
-        canvas[_outline(prediction == label, width, inside=True)] = tint
+    for label in labels:
+        canvas[_outline(prediction == label, width, inside=True)] = colour(label)
     return canvas.round().clip(0, 255).astype(np.uint8)
 
 

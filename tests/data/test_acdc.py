@@ -172,6 +172,10 @@ def flip_a_byte(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
 
 
+def spoil_the_checksum(content: bytes) -> bytes:
+    return content[:-8] + bytes([content[-8] ^ 1]) + content[-7:]
+
+
 def cut_before_packing(content: bytes) -> bytes:
     return gzip.compress(gzip.decompress(content)[:-100])
 
@@ -184,7 +188,10 @@ def nothing(content: bytes) -> bytes:
     return content[:0]
 
 
-@pytest.mark.parametrize("damage", [cut_off, flip_a_byte, cut_before_packing, a_web_page, nothing])
+@pytest.mark.parametrize(
+    "damage",
+    [cut_off, flip_a_byte, spoil_the_checksum, cut_before_packing, a_web_page, nothing],
+)
 @pytest.mark.parametrize("name", ["patient001_frame01.nii.gz", "patient001_frame01_gt.nii.gz"])
 def test_a_damaged_file_is_named_with_the_cure(raw, name, damage):
     path = raw / "training" / "patient001" / name

@@ -37,6 +37,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
         phantoms.acdc(tmp_path / name, patients=2, seed=seed, size=(32, 40), slices=(4, 5))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
+    for path in (tmp_path / "a").rglob("*.gz"):
+        assert path.read_bytes()[4:8] == bytes(4)  # gzip's time stamp
 
 
 def test_a_patient_does_not_depend_on_how_many_there_are(tmp_path, phantom):

@@ -38,8 +38,11 @@ def test_native_store_gives_back_every_voxel_of_differently_sized_volumes(tmp_pa
     assert opened.split("val") == [opened.cases[1]]
 
 
-def test_frames_by_global_number_are_the_frames_of_the_cases(tmp_path):
-    opened = write(tmp_path / "s", [volume("a"), volume("b", 2, 9, 4), *video("v", 0)])
+@pytest.mark.parametrize(
+    "raws", [[volume("a"), volume("b", 2, 9, 4)], [*video("v", 3), *video("w", 2, 5, 9)]]
+)
+def test_frames_by_global_number_are_the_frames_of_the_cases(tmp_path, raws):
+    opened = write(tmp_path / "s", raws)
     number = 0
     for case in opened.cases:
         for index in range(case.depth):

@@ -1,0 +1,33 @@
+"""The figures: SVG and PNG for people's papers, small pictures for the report, and what each of them shows."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from salstm import collected
+from salstm.figures import cases, curves
+from salstm.files import write_json
+
+log = logging.getLogger(__name__)
+
+LIST = "figures.json"
+"""What the report reads: one entry a figure, with its title, caption and text alternative."""
+
+
+def write(collected_in: Path, results: Path, out: Path) -> None:
+    """Draw every figure of a grid into a folder, and list them in ``figures.json``.
+
+    Args:
+        collected_in: folder that ``collect`` wrote.
+        results: results/<name>, for predictions and prepared cases.
+        out: the folder of the figures.
+    """
+    data = collected.read(collected_in)
+    entries = []
+    for dataset in data.datasets:
+        if facts := curves.draw(data, dataset, out):
+            entries.append(facts)
+        entries += cases.draw(data, results, dataset, out)
+    write_json(out / LIST, {"figures": entries})
+    log.info("%d figures in %s", len(entries), out)

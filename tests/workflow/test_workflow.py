@@ -1,0 +1,189 @@
+"""The workflow as a person types it: planning, mistakes, faults, resuming after kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+CELL = "results/tiny/acdc/unet/plain/seed0"
+TINY = {
+    "name": "tiny",
+    "variants": ["plain"],
+    "seeds": [0],
+    "grid": {"synapse": [], "acdc": ["unet"], "isic2018": [], "cvc_clinicdb": []},
+    "datasets": {
+        "acdc": {
+            "raw": "raw",
+            "phantom": {"patients": 6, "seed": 0, "size": [32, 40], "slices": [5, 6]},
+            "split": {"name": "groups", "validation": 0.2, "test": 0.2, "seed": 0},
+            "size": 32,
+        }
+    },
+    "recipes": {
+        "networks": {"unet": {"size": 32}},
+        "overrides": {"epochs": 6, "batch": 4, "deterministic": True},
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout without results; the packages come from this one."""
+    for name in ("Snakefile", "config.yaml", "claims.yaml"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path)
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return tmp_path
+
+
+def command(*arguments: str, config: str | None = "tiny.yaml") -> list[str]:
+    laid = ["--configfile", config] if config else []
+    return [sys.executable, "-m", "snakemake", "--cores", "1", *laid, *arguments]
+
+
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def snakemake(folder: Path, *arguments: str, config: str | None = "tiny.yaml") -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*arguments, config=config),
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def change(folder: Path, **keys) -> None:
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, **keys}))
+
+
+def test_the_papers_plan_needs_no_data_and_loads_no_torch(folder):
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "snakemake", "-n"],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:]
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines() if "|" in line}
+    assert "snakemake" in loaded
+    assert not {"torch", "monai", "matplotlib"} & loaded
+    assert "train                180" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"sedes": [0]}, "unknown key 'sedes', did you mean seeds?"),
+        ({"grid": {"acdc": ["unett"]}}, "grid.acdc: no network 'unett' under baselines/, did you mean unet?"),
+    ],
+)
+def test_a_mistake_in_the_configuration_ends_at_once_with_its_place(folder, keys, message):
+    change(folder, **keys)
+    result = snakemake(folder)
+    assert result.returncode == 1
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not (folder / "results").exists()
+
+
+def test_a_missing_raw_folder_is_named_with_the_cure(folder):
+    datasets = {"acdc": {**TINY["datasets"]["acdc"], "phantom": None, "raw": "nowhere"}}
+    change(folder, datasets=datasets)
+    result = snakemake(folder, "data")
+    assert result.returncode == 1
+    assert "nowhere" in result.stdout + result.stderr
+    assert "run the same command again" in result.stdout + result.stderr
+    assert not (folder / "results/tiny/acdc/raw.json").exists()
+
+
+def test_a_label_that_names_no_class_is_refused_and_leaves_nothing(folder):
+    import nibabel
+    import numpy as np
+
+    assert snakemake(folder, "results/tiny/acdc/raw.json").returncode == 0
+    path = sorted((folder / "raw/training/patient002").glob("*_gt.nii.gz"))[0]
+    image = nibabel.Nifti1Image.from_filename(path)
+    label = np.asarray(image.dataobj).copy()
+    label[0, 0, 0] = 7
+    nibabel.Nifti1Image(label, image.affine).to_filename(path)
+    result = snakemake(folder, "data")
+    assert result.returncode == 1
+    text = result.stdout + result.stderr
+    assert path.name in text
+    assert "7" in text.split(path.name, 1)[1][:200]
+    cases = folder / "results/tiny/acdc/cases"
+    assert not cases.exists() or not list(cases.iterdir())
+
+
+def wait_for(path: Path, text: str, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if path.is_file() and text in path.read_text():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path}: {text!r} did not appear in {seconds} s")
+
+
+def test_after_kill_9_the_same_command_goes_on_and_ends_bitwise_the_same(folder, tmp_path):
+    assert snakemake(folder, f"{CELL}/run.json").returncode == 0
+    whole = load_file(folder / CELL / "last.safetensors")
+    shutil.move(folder / CELL, folder / "undisturbed")
+    process = subprocess.Popen(
+        command(f"{CELL}/run.json"), cwd=folder, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = folder / CELL / "logs/train.log"
+    wait_for(log, "epoch 2/6")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / CELL / "last.safetensors").exists()
+    locked = snakemake(folder, f"{CELL}/run.json")
+    assert locked.returncode == 1
+    assert "--unlock" in locked.stdout + locked.stderr
+    assert snakemake(folder, "--unlock").returncode == 0
+    resumed = snakemake(folder, f"{CELL}/run.json")
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    assert "going on after epoch" in log.read_text()
+    again = load_file(folder / CELL / "last.safetensors")
+    assert whole.keys() == again.keys()
+    assert all(whole[key].equal(again[key]) for key in whole)
+
+
+def test_a_broken_cell_does_not_stop_the_others_and_the_report_names_it(folder):
+    recipes = {
+        "networks": {"unet": {"size": 32}, "dwunet": {"size": 32, "optimizer": {"lr": 1e30}}},
+        "overrides": {"epochs": 1, "batch": 4},
+    }
+    change(folder, grid={**TINY["grid"], "acdc": ["dwunet", "unet"]}, recipes=recipes)
+    result = snakemake(folder)
+    assert result.returncode == 1
+    assert "the loss is" in result.stdout + result.stderr
+    assert (folder / CELL / "scores.csv").is_file()
+    page = (folder / "reports/tiny/index.html").read_text()
+    assert "dwunet" in page
+    assert "the loss is" in page
+
+
+def test_the_whole_run_ends_with_a_report_and_a_second_one_has_nothing_to_do(folder):
+    recipes = {"networks": {"unet": {"size": 32}}, "overrides": {"epochs": 1, "batch": 4}}
+    change(folder, recipes=recipes)
+    first = snakemake(folder)
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert (folder / "reports/tiny/index.html").stat().st_size > 10_000
+    facts = json.loads((folder / CELL / "run.json").read_text())
+    assert facts["recipe"]["epochs"] == 1
+    second = snakemake(folder)
+    assert second.returncode == 0
+    assert "Nothing to be done" in second.stdout + second.stderr
