@@ -37,7 +37,9 @@ def load(path: Path, key: str) -> dict[str, Any] | None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found, state = saved["key"], saved["state"]
-    except Exception as error:  # torch raises many types on damaged files; none may stop a fresh start
+    except (
+        Exception
+    ) as error:  # torch raises many types on damaged files; none may stop a fresh start
         return _set_aside(path, f"cannot be read ({type(error).__name__}: {error})")
     if found != key:
         return _set_aside(path, f"belongs to another recipe or data ({found}, this one is {key})")
@@ -47,7 +49,9 @@ def load(path: Path, key: str) -> dict[str, Any] | None:
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Write a state dict as safetensors, whole or not at all."""
     with replacing(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary
+        )
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

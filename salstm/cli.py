@@ -225,7 +225,9 @@ def _configure_logging(path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
     form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=logging.INFO, handlers=handlers, format=form, datefmt="%H:%M:%S", force=True)
+    logging.basicConfig(
+        level=logging.INFO, handlers=handlers, format=form, datefmt="%H:%M:%S", force=True
+    )
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     logging.captureWarnings(True)
 
@@ -239,12 +241,16 @@ RAW = {"--raw": {"type": Path, "required": True, "help": "folder of the raw data
 CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
 OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
 BASELINE = {"--baseline": {"required": True, "help": "a network: python -m salstm networks"}}
-RUN = {"--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}}
+RUN = {
+    "--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}
+}
 RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
 COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
 THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
 DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
-STATISTICS = {"--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}}
+STATISTICS = {
+    "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
+}
 
 COMMANDS = [
     (fetch, {**DATASET, **RAW, "--phantom": {"type": json.loads, "default": "null"}, **OUT}),
@@ -272,7 +278,11 @@ COMMANDS = [
             **OUT,
             **THREADS,
             **DEVICE,
-            "--workers": {"type": int, "default": -1, "help": "loader processes; -1: a good number"},
+            "--workers": {
+                "type": int,
+                "default": -1,
+                "help": "loader processes; -1: a good number",
+            },
         },
     ),
     (predict, {**RUN, **CASES, **THREADS, **DEVICE}),

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "scipy", "pandas", "snakemake")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "snakemake",
+)
 
 
 def environment() -> dict[str, Any]:

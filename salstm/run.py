@@ -138,7 +138,9 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
         started = time.monotonic()
         figures = counting.count(model.eval().to(device), example.to(device))
         log.info("%s %s: counted in %.1f s", args.baseline, variant, time.monotonic() - started)
-        rows.append({"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures})
+        rows.append(
+            {"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures}
+        )
     write_csv(args.out, pd.DataFrame(rows))
 
 
@@ -149,7 +151,9 @@ def _device(args: Namespace) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RuntimeError(f"device {name}: torch {torch.__version__} sees no GPU; use --device cpu")
+        raise RuntimeError(
+            f"device {name}: torch {torch.__version__} sees no GPU; use --device cpu"
+        )
     return torch.device(name)
 
 

@@ -209,7 +209,9 @@ class Trainer:
         after = self.recipe["freeze_norm_after"]
         if after is not None and epoch >= after:
             for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd):
+                if isinstance(
+                    module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd
+                ):
                     module.eval()
 
     def _set_rate(self) -> float:
@@ -237,7 +239,11 @@ class Trainer:
             row[f"{split}_dice"] = score
             # A score that is not defined never beats one that is; the first evaluation always counts.
             best = self.state.best.get(selection)
-            if best is None or score > best["score"] or (math.isnan(best["score"]) and score == score):
+            if (
+                best is None
+                or score > best["score"]
+                or (math.isnan(best["score"]) and score == score)
+            ):
                 self.state.best[selection] = {"epoch": epoch, "score": score}
                 improved[selection] = self.model.state_dict()
         return improved

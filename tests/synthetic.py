@@ -110,7 +110,13 @@ def _card(title: str, published: list) -> dict:
         "input": {"size": 224, "multiple_of": 32, "smallest": 64, "fixed": True, "channels": "1"},
         "counts": [
             {"in_channels": 1, "outputs": 4, "size": 224, "parameters": 79075064},
-            {"in_channels": 1, "outputs": 9, "size": 224, "parameters": 79075389, "macs": 40469036032},
+            {
+                "in_channels": 1,
+                "outputs": 9,
+                "size": 224,
+                "parameters": 79075389,
+                "macs": 40469036032,
+            },
         ],
         "unused": [],
         "features64": "the head",

@@ -18,16 +18,24 @@ ROOT = Path(__file__).parent.parent
 
 def salstm(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "salstm", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "salstm", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def test_help_lists_every_rule_of_the_workflow_and_loads_no_torch():
     text = cli.parser().format_help()
-    for rule in "fetch prepare check train predict score cost collect tables figures report".split():
+    for (
+        rule
+    ) in "fetch prepare check train predict score cost collect tables figures report".split():
         assert f"    {rule} " in text
     code = "import sys, salstm.cli; salstm.cli.parser().format_help(); print('torch' in sys.modules, 'pandas' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert result.stdout.split() == ["False", "False"]
 
 
@@ -39,7 +47,9 @@ def test_wrong_usage_exits_with_2():
 
 def test_a_failure_exits_with_1_says_what_to_do_and_writes_nothing(tmp_path, capfd):
     out = tmp_path / "raw.json"
-    code = cli.main(["fetch", "--dataset", "acdc", "--raw", str(tmp_path / "none"), "--out", str(out)])
+    code = cli.main(
+        ["fetch", "--dataset", "acdc", "--raw", str(tmp_path / "none"), "--out", str(out)]
+    )
     assert code == 1
     message = capfd.readouterr().err
     assert "no ACDC patients" in message
@@ -48,13 +58,26 @@ def test_a_failure_exits_with_1_says_what_to_do_and_writes_nothing(tmp_path, cap
 
 
 def test_an_unknown_dataset_is_answered_with_the_nearest(tmp_path, capfd):
-    assert cli.main(["fetch", "--dataset", "acdcc", "--raw", str(tmp_path), "--out", str(tmp_path / "x")]) == 1
+    assert (
+        cli.main(
+            ["fetch", "--dataset", "acdcc", "--raw", str(tmp_path), "--out", str(tmp_path / "x")]
+        )
+        == 1
+    )
     assert "acdc" in capfd.readouterr().err.split("acdcc", 1)[1]
 
 
 def test_the_log_file_has_what_the_terminal_has(tmp_path):
     log = tmp_path / "logs" / "fetch.log"
-    arguments = ["fetch", "--dataset", "acdc", "--raw", str(tmp_path / "none"), "--out", str(tmp_path / "x")]
+    arguments = [
+        "fetch",
+        "--dataset",
+        "acdc",
+        "--raw",
+        str(tmp_path / "none"),
+        "--out",
+        str(tmp_path / "x"),
+    ]
     assert cli.main([*arguments, "--log", str(log)]) == 1
     assert "ERROR fetch: " in log.read_text()
 
@@ -91,7 +114,12 @@ def test_one_cell_from_raw_files_to_scores(tmp_path):
     ]  # fmt: skip
     facts = json.loads((cell / "run.json").read_text())
     assert facts["recipe"] == recipe
-    assert facts["identity"] == {"dataset": "acdc", "baseline": "unet", "variant": "salstm", "seed": 0}
+    assert facts["identity"] == {
+        "dataset": "acdc",
+        "baseline": "unet",
+        "variant": "salstm",
+        "seed": 0,
+    }
     assert not (cell / "checkpoint").exists()
 
 
@@ -99,12 +127,22 @@ def test_import_weights_maps_names_and_refuses_code(tmp_path, capfd):
     import baselines
 
     network = baselines.build("dwunet", in_channels=3, out_channels=1, image_size=32)
-    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "a.pth")
+    torch.save(
+        {"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}},
+        tmp_path / "a.pth",
+    )
     out = tmp_path / "out.safetensors"
-    assert cli.main(["import-weights", "--baseline", "dwunet", str(tmp_path / "a.pth"), str(out)]) == 0
+    assert (
+        cli.main(["import-weights", "--baseline", "dwunet", str(tmp_path / "a.pth"), str(out)]) == 0
+    )
     assert load_file(out).keys() == network.state_dict().keys()
     torch.save({"x": Path("a")}, tmp_path / "b.pth")
-    assert cli.main(["import-weights", "--baseline", "dwunet", str(tmp_path / "b.pth"), str(tmp_path / "c")]) == 1
+    assert (
+        cli.main(
+            ["import-weights", "--baseline", "dwunet", str(tmp_path / "b.pth"), str(tmp_path / "c")]
+        )
+        == 1
+    )
     assert "run code when they are read" in capfd.readouterr().err
     assert not (tmp_path / "c").exists()
 

@@ -16,21 +16,32 @@ def results(tmp_path):
     root = tmp_path / "results"
     done = root / "acdc/unet/plain/seed0"
     (done / "logs").mkdir(parents=True)
-    pd.DataFrame({"dataset": ["acdc"], "baseline": ["unet"], "variant": ["plain"], "seed": [0], "dice": [0.1 + 0.2]}).to_csv(
-        done / "scores.csv", index=False
-    )
+    pd.DataFrame(
+        {
+            "dataset": ["acdc"],
+            "baseline": ["unet"],
+            "variant": ["plain"],
+            "seed": [0],
+            "dice": [0.1 + 0.2],
+        }
+    ).to_csv(done / "scores.csv", index=False)
     pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(done / "history.csv", index=False)
     best = {"best_val": {"epoch": 3, "score": 0.9}, "best_test": {"epoch": 4, "score": 0.8}}
-    write_json(done / "run.json", {"recipe": {"epochs": 5, "pretrained": False}, "best": best, "seconds": 7.5})
+    write_json(
+        done / "run.json",
+        {"recipe": {"epochs": 5, "pretrained": False}, "best": best, "seconds": 7.5},
+    )
     failed = root / "acdc/unet/salstm/seed0/logs/train.log"
     failed.parent.mkdir(parents=True)
-    failed.write_text("12:00:00 INFO epoch 1/5\n12:00:01 ERROR train: epoch 2, iteration 9: the loss is nan\n")
+    failed.write_text(
+        "12:00:00 INFO epoch 1/5\n12:00:01 ERROR train: epoch 2, iteration 9: the loss is nan\n"
+    )
     running = root / "acdc/mtunet/plain/seed0/logs/train.log"
     running.parent.mkdir(parents=True)
     running.write_text("12:00:00 INFO epoch 1/5 loss 0.3\n")
-    pd.DataFrame({"dataset": ["acdc"], "baseline": ["unet"], "variant": ["plain"], "macs": [5]}).to_csv(
-        root / "acdc/unet/cost.csv", index=False
-    )
+    pd.DataFrame(
+        {"dataset": ["acdc"], "baseline": ["unet"], "variant": ["plain"], "macs": [5]}
+    ).to_csv(root / "acdc/unet/cost.csv", index=False)
     return root
 
 

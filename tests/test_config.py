@@ -47,11 +47,23 @@ def test_defaults_are_filled_in_at_every_depth(paper):
     ("change", "message"),
     [
         ({"sedes": [1]}, r"top level: unknown key 'sedes', did you mean seeds\?"),
-        ({"recipes": {"defaults": {"epoch": 3}}}, r"recipes.defaults: unknown key 'epoch', did you mean epochs\?"),
+        (
+            {"recipes": {"defaults": {"epoch": 3}}},
+            r"recipes.defaults: unknown key 'epoch', did you mean epochs\?",
+        ),
         ({"variants": ["plane"]}, r"variants.0: 'plane' is not allowed, did you mean plain\?"),
-        ({"grid": {"acdc": ["mtunnet"]}}, r"grid.acdc: no network 'mtunnet' .* did you mean mtunet\?"),
-        ({"recipes": {"defaults": {"epochs": 0}}}, "recipes.defaults.epochs: 0 is less than the minimum of 1"),
-        ({"recipes": {"defaults": {"attention_size": "mop"}}}, "attention_size: 'mop' does not fit. A positive number"),
+        (
+            {"grid": {"acdc": ["mtunnet"]}},
+            r"grid.acdc: no network 'mtunnet' .* did you mean mtunet\?",
+        ),
+        (
+            {"recipes": {"defaults": {"epochs": 0}}},
+            "recipes.defaults.epochs: 0 is less than the minimum of 1",
+        ),
+        (
+            {"recipes": {"defaults": {"attention_size": "mop"}}},
+            "attention_size: 'mop' does not fit. A positive number",
+        ),
         ({"datasets": {"acdc": {"raw": 5}}}, "datasets.acdc.raw: 5 is not of type 'string'"),
     ],
 )

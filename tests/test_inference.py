@@ -20,15 +20,19 @@ def test_a_case_equals_its_windows_one_at_a_time(cases_folder, recipe, variant, 
         frames = 1
     recipe.update(frames=frames, augment="none", batch=3)
     network = nn.Conv2d(1, 4 if variant == "plain" else 64, 3, padding=1)
-    model = assemble(lambda **k: network, recipe, variant=variant, channels=1, classes=3, seed=0).eval()
+    model = assemble(
+        lambda **k: network, recipe, variant=variant, channels=1, classes=3, seed=0
+    ).eval()
     store = Store(cases_folder)
     case = store.split("test")[1]
     view = View.of(recipe, 1)
     with torch.no_grad():
-        single = torch.cat([model(item["image"][None]) for item in windows(store, [case], recipe, 0)])
+        single = torch.cat(
+            [model(item["image"][None]) for item in windows(store, [case], recipe, 0)]
+        )
     whole = torch.cat(list(logits(model, store, case, view, torch.device("cpu"))))
     assert torch.allclose(whole, single, atol=1e-5)
-    (predicted, labels), = predict(model, store, [case], view, torch.device("cpu"))
+    ((predicted, labels),) = predict(model, store, [case], view, torch.device("cpu"))
     assert predicted is case
     assert labels.dtype == np.uint8
     assert np.array_equal(labels, single.argmax(1).numpy())

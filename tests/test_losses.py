@@ -33,7 +33,9 @@ def test_family_of_transunet_equals_the_authors(classes, entropy, dice, half, we
     assert float(F.cross_entropy(z[0], label)) == pytest.approx(entropy, abs=1e-11)
     assert float(losses.dice_loss(z[0], label)) == pytest.approx(dice, abs=1e-11)
     assert float(losses.cross_entropy_dice(0.5, 0.5)(one, label)) == pytest.approx(half, abs=1e-11)
-    assert float(losses.cross_entropy_dice(0.4, 0.6)(one, label)) == pytest.approx(weighted, abs=1e-11)
+    assert float(losses.cross_entropy_dice(0.4, 0.6)(one, label)) == pytest.approx(
+        weighted, abs=1e-11
+    )
     stages = (sum(z), *z)
     assert float(losses.mutation(0.3, 0.7)(stages, label)) == pytest.approx(mutation, abs=1e-10)
 

@@ -12,7 +12,9 @@ from salstm.schedules import Progress, rate
 NAN = math.nan
 
 
-def at(iteration: int = 0, iterations: int = 100, epoch: int = 0, epochs: int = 10, scores=()) -> Progress:
+def at(
+    iteration: int = 0, iterations: int = 100, epoch: int = 0, epochs: int = 10, scores=()
+) -> Progress:
     return Progress(iteration, iterations, epoch, epochs, scores)
 
 

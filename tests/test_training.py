@@ -38,7 +38,13 @@ class Small(nn.Module):
 
 def setting(recipe: dict, folder: Path, *, seed: int = 0, key: str = "k") -> training.Setting:
     return training.Setting(
-        recipe=recipe, seed=seed, classes=CLASSES, key=key, folder=folder, device=torch.device("cpu"), inner_test=True
+        recipe=recipe,
+        seed=seed,
+        classes=CLASSES,
+        key=key,
+        folder=folder,
+        device=torch.device("cpu"),
+        inner_test=True,
     )
 
 
@@ -46,8 +52,12 @@ def model(recipe: dict, variant: str = "plain", seed: int = 0, network: Any = Sm
     return assemble(network, recipe, variant=variant, channels=1, classes=3, seed=seed)
 
 
-def run(cases: Path, recipe: dict, folder: Path, *, seed: int = 0, variant: str = "plain") -> training.State:
-    return training.train(model(recipe, variant, seed), Store(cases), setting(recipe, folder, seed=seed))
+def run(
+    cases: Path, recipe: dict, folder: Path, *, seed: int = 0, variant: str = "plain"
+) -> training.State:
+    return training.train(
+        model(recipe, variant, seed), Store(cases), setting(recipe, folder, seed=seed)
+    )
 
 
 def weights(folder: Path, selection: str = "last") -> dict[str, torch.Tensor]:
@@ -87,7 +97,10 @@ def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
     run(cases_folder, recipe, tmp_path / "cut", variant=variant)
     for selection in training.SELECTIONS:
         assert equal(weights(tmp_path / "whole", selection), weights(tmp_path / "cut", selection))
-    curves = [pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds") for name in ("whole", "cut")]
+    curves = [
+        pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds")
+        for name in ("whole", "cut")
+    ]
     pd.testing.assert_frame_equal(*curves)
 
 
@@ -126,18 +139,25 @@ def test_a_damaged_checkpoint_is_set_aside(cases_folder, recipe, tmp_path, caplo
     assert weights(tmp_path)
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_batch(cases_folder, recipe, tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_the_cases_of_the_batch(
+    cases_folder, recipe, tmp_path
+):
     class Broken(Small):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) * math.nan
 
     broken = model(recipe, network=Broken)
-    with pytest.raises(training.TrainingError, match=r"epoch 1, iteration 1: the loss is nan; cases .*patient00\d_E"):
+    with pytest.raises(
+        training.TrainingError,
+        match=r"epoch 1, iteration 1: the loss is nan; cases .*patient00\d_E",
+    ):
         training.train(broken, Store(cases_folder), setting(recipe, tmp_path))
     assert not (tmp_path / "last.safetensors").exists()
 
 
-def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(cases_folder, recipe, tmp_path, caplog):
+def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(
+    cases_folder, recipe, tmp_path, caplog
+):
     class Hungry(Small):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if len(x) > 2 and self.training:
@@ -145,7 +165,9 @@ def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(cases_fold
             return super().forward(x)
 
     recipe["epochs"] = 1
-    state = training.train(model(recipe, network=Hungry), Store(cases_folder), setting(recipe, tmp_path))
+    state = training.train(
+        model(recipe, network=Hungry), Store(cases_folder), setting(recipe, tmp_path)
+    )
     assert state.micro_batch == 2
     assert "2 items at a time from now on, the batch stays 8" in caplog.text
     frames = sum(case.depth for case in Store(cases_folder).split("train"))
@@ -157,8 +179,12 @@ def test_out_of_memory_with_one_item_ends_clearly(cases_folder, recipe, tmp_path
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise torch.OutOfMemoryError("fake")
 
-    with pytest.raises(training.TrainingError, match="out of memory on cpu with a single item of 32 pixels"):
-        training.train(model(recipe, network=Starved), Store(cases_folder), setting(recipe, tmp_path))
+    with pytest.raises(
+        training.TrainingError, match="out of memory on cpu with a single item of 32 pixels"
+    ):
+        training.train(
+            model(recipe, network=Starved), Store(cases_folder), setting(recipe, tmp_path)
+        )
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe, tmp_path):
@@ -171,7 +197,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe
         trainer.state.micro_batch = micro
         trainer._accumulate(next(trainer.loader.epoch(0)))
         results.append([parameter.grad.clone() for parameter in network.parameters()])
-    assert all(torch.allclose(one, two, rtol=1e-4, atol=1e-6) for one, two in zip(*results, strict=True))
+    assert all(
+        torch.allclose(one, two, rtol=1e-4, atol=1e-6) for one, two in zip(*results, strict=True)
+    )
 
 
 def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
@@ -184,7 +212,9 @@ def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
         assert best["epoch"] == curve["epoch"][curve[column].idxmax()]
 
 
-def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(cases_folder, recipe, tmp_path):
+def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(
+    cases_folder, recipe, tmp_path
+):
     recipe.update(epochs=5, evaluate_every=2)
     run(cases_folder, recipe, tmp_path)
     curve = pd.read_csv(tmp_path / "history.csv")
@@ -206,7 +236,10 @@ def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
 
 def test_optimizers_are_named_and_checked():
     layer = nn.Linear(2, 2)
-    assert isinstance(training.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}), torch.optim.SGD)
+    assert isinstance(
+        training.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}),
+        torch.optim.SGD,
+    )
     with pytest.raises(ValueError, match="allowed: adam, adamw, sgd"):
         training.build_optimizer(layer, {"name": "lion", "lr": 1.0})
     with pytest.raises(ValueError, match="momentum"):

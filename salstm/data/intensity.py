@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+HU_WINDOW = (-125.0, 275.0)
+
 
 def none(image: np.ndarray) -> np.ndarray:
     """The values as they are: grey becomes float32, RGB stays uint8."""
@@ -35,4 +37,28 @@ def minmax99(image: np.ndarray) -> np.ndarray:
     return ((np.minimum(image, high) - low) / (high - low)).astype(np.float32)
 
 
-NORMALISATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"none": none, "minmax99": minmax99}
+def hu(image: np.ndarray) -> np.ndarray:
+    """Clip a CT volume to [-125, 275] HU and scale that window to [0, 1].
+
+    TransUNet's window (datasets/README.md) with fixed bounds, as MERIT's script has them: a grey
+    value means the same in every volume. Where a volume's own extremes are used instead, as
+    TransUNet's text can be read, the two differ only for volumes that do not reach both bounds.
+
+    Args:
+        image: ``(D, H, W)`` in Hounsfield units, any number type, finite.
+
+    Returns:
+        ``(D, H, W)`` float32 in [0, 1].
+    """
+    low, high = HU_WINDOW
+    scaled = np.clip(image, low, high).astype(np.float32)
+    scaled -= np.float32(low)
+    scaled /= np.float32(high - low)
+    return scaled
+
+
+NORMALISATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": none,
+    "minmax99": minmax99,
+    "hu": hu,
+}

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from salstm.data.orientation import Oriented, canonical
+
 
 def header(path: Path) -> Any:
     """Open a volume without reading its voxels.
@@ -38,16 +40,22 @@ def read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
         ValueError: damaged, cut off, not of three dimensions, or with values that are not finite.
     """
     image = _opened(path, _whole)
-    try:
-        array = np.asanyarray(image.dataobj)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{path}: has values that are not finite; delete the file and fetch it again"
-        )
     x, y, z = (float(side) for side in image.header.get_zooms()[:3])
-    return array, (x, y, z)
+    return _voxels(path, image), (x, y, z)
+
+
+def read_oriented(path: Path) -> Oriented:
+    """Read a whole volume and bring it to LPS, whatever its axes are.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as in ``read``, or an affine with an axis that points nowhere.
+    """
+    image = _opened(path, _whole)
+    try:
+        return canonical(_voxels(path, image), image.affine)
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
 
 
 def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
@@ -66,6 +74,18 @@ def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
             f"it again"
         )
     return array.astype(np.uint8)
+
+
+def _voxels(path: Path, image: Any) -> np.ndarray:
+    try:
+        array = np.asanyarray(image.dataobj)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{path}: has values that are not finite; delete the file and fetch it again"
+        )
+    return array
 
 
 def _whole(path: Path) -> Any:

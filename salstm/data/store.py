@@ -103,7 +103,7 @@ class Store:
         return {case.id: case for case in self.cases}
 
     def _index(self) -> None:
-        """Lay out the offsets of every frame, in pixels, and check them against the files."""
+        """Lay out the offset of every frame, in pixels, and the bounds of every stack."""
         self._owner = [case for case in self.cases for _ in range(case.depth)]
         stored = [case.height * case.width for case in self._owner]
         native = [case.native_height * case.native_width for case in self._owner]
@@ -116,11 +116,12 @@ class Store:
                 raise ValueError(
                     f"{self.folder}/cases.csv: {case.id} starts at frame {case.first}, not {frames}"
                 )
+            first = self._stacks.get(case.stack, (frames, 0))[0]
             frames += case.depth
-            self._stacks[case.stack] = (
-                self._stacks.get(case.stack, (case.first, 0))[0],
-                frames - 1,
-            )
+            self._stacks[case.stack] = (first, frames - 1)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
         found = (self._images.size, self._labels.size, self._native.size)
         channels = self.cases[0].channels if self.cases else 1
         expected = (self._pixels[-1] * channels, self._pixels[-1], self._native_pixels[-1])

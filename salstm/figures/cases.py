@@ -140,7 +140,9 @@ def _facts(
     for one in shown:
         name = f"panel-{dataset}-{baseline}-{one['variant']}-{one['role']}.webp"
         _write_picture(one["panel"], out / name)
-        entries.append({key: value for key, value in one.items() if key != "panel"} | {"file": name})
+        entries.append(
+            {key: value for key, value in one.items() if key != "panel"} | {"file": name}
+        )
     return {
         "file": f"cases-{dataset}-{baseline}",
         "kind": "cases",

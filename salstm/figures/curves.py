@@ -86,7 +86,9 @@ def _legend(figure: Any, variants: list[str]) -> None:
         Line2D([], [], color=style.INK, ls=line, lw=width, label=f"{name.split('_')[0]}. Dice")
         for name, (line, width) in DICE.items()
     ]
-    figure.legend(handles=lines, loc="upper left", ncols=len(lines), handlelength=1.8, columnspacing=1.4)
+    figure.legend(
+        handles=lines, loc="upper left", ncols=len(lines), handlelength=1.8, columnspacing=1.4
+    )
 
 
 def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, Any]:
@@ -106,6 +108,8 @@ def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, An
 
 
 def _alt(name: str, history: pd.DataFrame) -> str:
-    best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)["val_dice"].max()
+    best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)[
+        "val_dice"
+    ].max()
     parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in best.items())
     return f"Training curves on {name}. Best validation Dice: {', '.join(parts)}."

@@ -1,7 +1,10 @@
-"""Tables as Markdown and LaTeX."""
+"""Tables as Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
+import csv as csv_module
+import io
+import math
 from itertools import groupby
 
 from salstm.tables.layout import ABSENT, FEWER, MINUS, Cell, Table
@@ -17,7 +20,9 @@ def markdown(table: Table) -> str:
     lines = [f"### {table.title}", "", _line(heads)]
     lines.append(_line(["---"] * len(table.labels) + ["---:"] * len(table.columns)))
     lines += [_line([*row.labels, *map(_markdown_cell, row.cells)]) for row in table.rows]
-    return "\n".join([*lines, "", *(f"- {note.replace('*', chr(92) + '*')}" for note in table.notes), ""])
+    return "\n".join(
+        [*lines, "", *(f"- {note.replace('*', chr(92) + '*')}" for note in table.notes), ""]
+    )
 
 
 def latex(table: Table) -> str:
@@ -40,6 +45,17 @@ def latex(table: Table) -> str:
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def csv(table: Table) -> str:
+    """A table as CSV with the printed numbers in full precision, for the page's copy button."""
+    buffer = io.StringIO()
+    writer = csv_module.writer(buffer, lineterminator="\n")
+    writer.writerow([*table.labels, *(f"{column.group} {column.name}" for column in table.columns)])
+    for row in table.rows:
+        values = ("" if math.isnan(cell.value) else repr(float(cell.value)) for cell in row.cells)
+        writer.writerow([*row.labels, *values])
+    return buffer.getvalue()
 
 
 def escaped(text: str) -> str:

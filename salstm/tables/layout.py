@@ -92,7 +92,10 @@ def overview(numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any]) -
     blocks += [_cost_block(part, name) for name in COSTS]
     columns = tuple(column for heads, _ in blocks for column in heads)
     rows = tuple(
-        Row((network_name(one, dict(cards)),), tuple(cell for _, make in blocks for cell in make(one)))
+        Row(
+            (network_name(one, dict(cards)),),
+            tuple(cell for _, make in blocks for cell in make(one)),
+        )
         for one in part.baselines(dataset)
     )
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"

@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 def command(*arguments: str, config: str | None = "tiny.yaml") -> list[str]:
     laid = ["--configfile", config] if config else []
-    return [sys.executable, "-m", "snakemake", "--cores", "1", *laid, *arguments]
+    return [sys.executable, "-m", "snakemake", "--cores", "1", *arguments, *laid]
 
 
 def environment() -> dict[str, str]:
@@ -59,7 +59,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
 
 
-def snakemake(folder: Path, *arguments: str, config: str | None = "tiny.yaml") -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *arguments: str, config: str | None = "tiny.yaml"
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         command(*arguments, config=config),
         cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=300,
@@ -86,7 +88,10 @@ def test_the_papers_plan_needs_no_data_and_loads_no_torch(folder):
     ("keys", "message"),
     [
         ({"sedes": [0]}, "unknown key 'sedes', did you mean seeds?"),
-        ({"grid": {"acdc": ["unett"]}}, "grid.acdc: no network 'unett' under baselines/, did you mean unet?"),
+        (
+            {"grid": {"acdc": ["unett"]}},
+            "grid.acdc: no network 'unett' under baselines/, did you mean unet?",
+        ),
     ],
 )
 def test_a_mistake_in_the_configuration_ends_at_once_with_its_place(folder, keys, message):

@@ -1,4 +1,5 @@
 # Input functions and the facts that the rules share; no rule stands here.
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -38,6 +39,13 @@ def dataset_of(wildcards, key):
     """A setting of the dataset, as JSON where it is not a plain word."""
     value = config["datasets"][wildcards.dataset][key]
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def split_of(wildcards):
+    """Hash of the list that the dataset's split names; nothing where the groups are drawn."""
+    name = config["datasets"][wildcards.dataset]["split"]["name"]
+    path = Path(configuration.__file__).parent / f"data/splits/{wildcards.dataset}_{name}.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def recipe_of(wildcards):

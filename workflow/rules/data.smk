@@ -40,6 +40,7 @@ rule prepare:
         split=lambda w: dataset_of(w, "split"),
         size=lambda w: dataset_of(w, "size"),
         cases=lambda w: CASES.format(dataset=w.dataset),
+        lists=split_of,
         code=lambda w: fingerprint("salstm.data.datasets", f"salstm.data.{w.dataset}"),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"

@@ -1,0 +1,118 @@
+"""How much of the grid is done, what is not and why, and what the numbers so far say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.collection import STATES
+from salstm.tables.layout import MINUS, number
+from salstm.tables.numbers import MEAN
+
+STACKED_IMAGES = ("synapse", "isic2018")
+"""Datasets whose modules see the same frame three times."""
+
+
+def states(data: Collected) -> dict[str, int]:
+    """Cells in each state."""
+    counts = data.cells["state"].value_counts()
+    return {state: int(counts.get(state, 0)) for state in STATES}
+
+
+def matrix(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per dataset and network: for each variant how many seeds are in which state."""
+    rows = []
+    for dataset in data.datasets:
+        for baseline in data.baselines(dataset):
+            chosen = _of(data.cells, dataset=dataset, baseline=baseline)
+            cells = [_tally(_of(chosen, variant=variant)) for variant in data.variants]
+            name = network_name(baseline, dict(cards))
+            rows.append({"dataset": dataset_name(dataset), "network": name, "cells": cells})
+    return rows
+
+
+def gaps(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every cell that is not done, with its state and the reason."""
+    open_cells = data.cells[data.cells["state"] != "done"]
+    return [
+        {
+            "dataset": dataset_name(row["dataset"]),
+            "network": network_name(row["baseline"], dict(cards)),
+            "variant": variant_name(row["variant"]),
+            "seed": row["seed"],
+            "state": row["state"],
+            "reason": row["reason"],
+        }
+        for row in open_cells.to_dict("records")
+    ]
+
+
+def gains(numbers: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each module changes on a dataset: module minus plain, network by network, not tested.
+
+    Args:
+        numbers: of ``salstm.tables.numbers.comparison``, one dataset, one protocol.
+
+    Returns:
+        One entry per module: networks compared, in how many the metric is better, the mean difference as text.
+    """
+    means = numbers[numbers["class"] == MEAN]
+    table = means.pivot_table(index="baseline", columns=["metric", "variant"], values="mean")
+    found = []
+    for variant in dict.fromkeys(means["variant"]):
+        if variant == "plain":
+            continue
+        entry: dict[str, Any] = {"variant": variant, "name": variant_name(variant)}
+        entry["dice"] = _gain(table, "dice", variant, 100.0, 1)
+        entry["hd95"] = _gain(table, "hd95", variant, 1.0, -1)
+        found.append(entry)
+    return found
+
+
+def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
+    """What a reader must know before the first number."""
+    found = []
+    made = [dataset for dataset in data.datasets if dataset in phantoms]
+    if made:
+        which = " and ".join(map(dataset_name, made))
+        text = f"The data of {which} are phantoms that this program made: simple shapes in the official file layout. "
+        text += "The numbers show that the pipeline works. They say nothing about the networks or the modules."
+        found.append({"kind": "warning", "title": "Phantom data", "text": text})
+    if alone := [dataset for dataset in data.datasets if dataset in STACKED_IMAGES]:
+        which = " and ".join(map(dataset_name, alone))
+        text = f"On {which} a case has no neighbours that a module could use: the frame stands for its neighbours too "
+        text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."
+        found.append({"kind": "note", "title": "2D wiring", "text": text})
+    if data.cells["seed"].nunique() == 1:
+        text = "One seed: there is no standard deviation over seeds, and a difference may be seed noise."
+        found.append({"kind": "note", "title": "One seed", "text": text})
+    return found
+
+
+def _gain(
+    table: pd.DataFrame, metric: str, variant: str, scale: float, better: int
+) -> dict[str, Any]:
+    columns = [(metric, "plain"), (metric, variant)]
+    if any(column not in table.columns for column in columns):
+        return {"compared": 0, "better": 0, "mean": number(float("nan"))}
+    both = table[columns].dropna()
+    difference = (both[columns[1]] - both[columns[0]]) * scale
+    mean = number(float(difference.mean()), signed=True)
+    improved = int((difference * better > 0).sum())
+    return {"compared": len(both), "better": improved, "mean": mean.replace(f"{MINUS}0.00", "0.00")}
+
+
+def _tally(cells: pd.DataFrame) -> dict[str, Any]:
+    counts = {state: int((cells["state"] == state).sum()) for state in STATES}
+    worst = next((state for state in ("failed", "running", "missing") if counts[state]), "done")
+    text = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return {"done": counts["done"], "of": len(cells), "state": worst, "text": text}
+
+
+def _of(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
+    for name, value in values.items():
+        frame = frame[frame[name] == value]
+    return frame

@@ -1,0 +1,58 @@
+"""Figures inside the page: drawings that follow the page's colours, pictures as data URLs."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from salstm.figures import LIST, style
+from salstm.files import read_json
+
+_DROPPED = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>", re.S
+)
+_TYPES = {".webp": "image/webp", ".png": "image/png"}
+
+
+def listed(folder: Path) -> list[dict[str, Any]]:
+    """The entries of figures.json; none if there is no such file."""
+    path = folder / LIST
+    return read_json(path)["figures"] if path.is_file() else []
+
+
+def inline_svg(path: Path, alt: str) -> str:
+    """A drawing as markup: no fixed size, ids of its own, and the page's colours instead of the file's.
+
+    Args:
+        path: of a file that ``salstm.figures.style.save`` wrote.
+        alt: what it shows, for those who cannot see it.
+    """
+    text = _DROPPED.sub("", path.read_text(encoding="utf-8")).strip()
+    text = _own_ids(text, path.stem)
+    for shade, name in _colours().items():
+        text = text.replace(shade, name)
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups()  # type: ignore[union-attr]
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} {height}" '
+    opening += f'role="img" aria-label="{escape(alt, {chr(34): "&quot;"})}" style="--width: {float(width) / 0.75:.0f}px">'
+    return re.sub(r"<svg.*?>", opening, text, count=1, flags=re.S)
+
+
+def data_url(path: Path) -> str:
+    """A picture as a URL that holds it."""
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f"data:{_TYPES[path.suffix]};base64,{content}"
+
+
+def _own_ids(text: str, prefix: str) -> str:
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    return re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+
+
+def _colours() -> dict[str, str]:
+    shades = {style.INK: "currentColor", style.FAINT: "var(--faint)", style.GRID: "var(--line)"}
+    shades |= {shade: f"var(--{name})" for name, (shade, _) in style.VARIANTS.items()}
+    return {**shades, "fill: #ffffff": "fill: none"}

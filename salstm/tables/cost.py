@@ -1,0 +1,72 @@
+"""What a network costs, and what a module adds to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.tables.layout import Cell, Column, Row, Table, number
+
+COUNTS = {
+    "parameters": ("Parameters", "M", 1e6, 2),
+    "macs": ("Multiply-adds", "G", 1e9, 2),
+    "latency_ms": ("Latency", "ms", 1.0, 1),
+    "peak_memory_bytes": ("Peak memory", "GiB", 2.0**30, 2),
+}
+"""Columns of cost.csv -> heading, unit, its size, decimals; those that a run did not measure are left out."""
+TRAINING = "training"
+
+
+def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
+    """The cost table of a dataset: network and variant a row; each count, and how many times the plain one's."""
+    part = data.of(dataset)
+    values = _values(part)
+    shown = [name for name in (*COUNTS, TRAINING) if name in values and values[name].notna().any()]
+    columns = [column for name in shown for column in _columns(name)]
+    rows = [
+        Row(
+            (network_name(baseline, dict(cards)), variant_name(variant)),
+            tuple(cell for name in shown for cell in _cells(values[name], name, baseline, variant)),
+        )
+        for baseline in part.baselines(dataset)
+        for variant in part.variants
+    ]
+    title = f"{dataset_name(dataset)}: cost"
+    return Table(
+        f"{dataset}_cost", title, ("Network", "Variant"), tuple(columns), tuple(rows), NOTES
+    )
+
+
+NOTES = (
+    "Of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as one "
+    "multiply-add (MAC).",
+    "Training time is the wall time of the epochs, mean over seeds, on the machine that the section on provenance names.",
+    "× is the multiple of the plain network.",
+)
+
+
+def _values(part: Collected) -> pd.DataFrame:
+    keys = ["baseline", "variant"]
+    seconds = part.cells.groupby(keys, sort=False)["seconds"].mean() / 3600
+    parameters = part.cells.groupby(keys, sort=False)["parameters"].max()
+    counted = part.cost.set_index(keys).drop(columns="dataset")
+    table = counted.reindex(counted.index.union(seconds.index, sort=False))
+    table["parameters"] = table["parameters"].astype(float).combine_first(parameters.astype(float))
+    return table.assign(**{TRAINING: seconds})
+
+
+def _columns(name: str) -> tuple[Column, Column]:
+    heading, unit = ("Training", "h") if name == TRAINING else COUNTS[name][:2]
+    return Column(heading, unit), Column(heading, "×")
+
+
+def _cells(values: pd.Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
+    size, decimals = (1.0, 2) if name == TRAINING else COUNTS[name][2:]
+    value = float(values.get((baseline, variant), math.nan)) / size
+    plain = float(values.get((baseline, "plain"), math.nan)) / size
+    ratio = value / plain if plain else math.nan
+    return Cell(number(value, decimals), value), Cell(number(ratio), ratio)
