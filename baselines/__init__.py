@@ -116,7 +116,7 @@ class _InputCheck:
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         import torch
 
-        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        if torch._C._get_tracing_state() or torch.compiler.is_compiling():
             return
         shape = tuple(inputs[0].shape)
         if len(shape) != 4 or shape[1] != self.in_channels:

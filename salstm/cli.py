@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
-    root = argparse.ArgumentParser(prog="python -m salstm", description=__doc__.splitlines()[0])
+    root = argparse.ArgumentParser(prog="python -m salstm", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
     for function, options in COMMANDS:
         name = function.__name__.strip("_").replace("_", "-")
@@ -156,7 +156,8 @@ def report(args: argparse.Namespace) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from salstm import report
 
-    report.write(args.collected, args.results, _cards(), args.out)
+    options = {"figures": args.figures, "phantoms": args.phantoms}
+    report.write(args.collected, args.results, _cards(), args.out, **options)
 
 
 def networks(args: argparse.Namespace) -> None:
@@ -303,7 +304,23 @@ COMMANDS = [
     ),
     (tables, {**COLLECTED, **STATISTICS, **OUT}),
     (figures, {**COLLECTED, **RESULTS, **OUT}),
-    (report, {**COLLECTED, **RESULTS, **OUT}),
+    (
+        report,
+        {
+            **COLLECTED,
+            **RESULTS,
+            "--figures": {
+                "type": Path,
+                "help": "what figures wrote; default: figures beside --out",
+            },
+            "--phantoms": {
+                "type": json.loads,
+                "default": "[]",
+                "help": "datasets that are made up, JSON",
+            },
+            **OUT,
+        },
+    ),
     (networks, {}),
     (weights, {**BASELINE, **OUT}),
     (import_weights, {**BASELINE, "file": {"type": Path}, "out": {"type": Path}}),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Frame = Any
+"""A pandas DataFrame. To pandas' own annotations a column may be nearly anything, so the checker sees Any."""
+Series = Any
+"""A pandas Series; see Frame."""
 IDENTITY = ("dataset", "baseline", "variant", "seed")
 NAMES = {"plain": "plain", "salstm": "+ SALSTM", "lstmsa": "+ LSTMSA"}
 DATASETS = {
@@ -40,10 +41,10 @@ class Collected:
         history: one row per cell and epoch.
     """
 
-    cells: pd.DataFrame
-    scores: pd.DataFrame
-    cost: pd.DataFrame
-    history: pd.DataFrame
+    cells: Frame
+    scores: Frame
+    cost: Frame
+    history: Frame
 
     @property
     def datasets(self) -> list[str]:
@@ -93,7 +94,7 @@ def network_name(baseline: str, cards: dict[str, Any]) -> str:
     return str(cards.get(baseline, {}).get("title", baseline))
 
 
-def classes_of(dataset: str, scores: pd.DataFrame) -> list[str]:
+def classes_of(dataset: str, scores: Frame) -> list[str]:
     """The classes of a dataset in the order of their numbers; of an unknown dataset those that were scored."""
     from salstm.data.datasets import DATASETS as REGISTRY
 
@@ -102,7 +103,7 @@ def classes_of(dataset: str, scores: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(scores.loc[scores["dataset"] == dataset, "class"]))
 
 
-def _frame(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _frame(path: Path, columns: tuple[str, ...]) -> Frame:
     import pandas as pd
 
     if not path.is_file():

@@ -108,4 +108,5 @@ def _stacked(frames: Any, columns: list[str]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=columns)
     table = pd.concat(parts, ignore_index=True)
-    return table[[*columns, *(name for name in table.columns if name not in columns)]]
+    others = [name for name in table.columns if name not in columns]
+    return table.reindex(columns=[*columns, *others])

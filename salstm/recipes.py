@@ -60,9 +60,8 @@ def _lay(recipe: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
     result = dict(recipe)
     for key, value in layer.items():
         old = result.get(key)
-        named = isinstance(value, dict) and isinstance(old, dict)
-        if named and value.get("name", old.get("name")) == old.get("name"):
-            result[key] = merge(old, value)
-        else:
-            result[key] = value
+        if isinstance(value, dict) and isinstance(old, dict):
+            same = value.get("name", old.get("name")) == old.get("name")
+            value = merge(old, value) if same else value
+        result[key] = value
     return result

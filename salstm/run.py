@@ -8,7 +8,6 @@ import shutil
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,9 +102,10 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
         model.load_state_dict(weights)
         cases = inference.predict(model, store, store.split("test"), view, device)
         labels = {case.id: prediction for case, prediction in cases}
-        with replacing(args.run_folder / "predictions" / f"{selection}.npz") as temporary:
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **labels)
+        path = args.run_folder / "predictions" / f"{selection}.npz"
+        # An open file keeps numpy from appending .npz to the temporary name.
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **labels)
         log.info("%s: %d cases predicted", selection, len(labels))
 
 

@@ -61,5 +61,5 @@ def test_another_network_and_the_roof_do_not_count(tree):
 
 def test_an_unknown_module_is_named(tree):
     _, take = tree
-    with pytest.raises(ModuleNotFoundError, match="salstm.nothing"):
+    with pytest.raises(ModuleNotFoundError, match=r"salstm\.nothing"):
         take("salstm.nothing")

@@ -109,4 +109,4 @@ def _duplicates(store: Store) -> list[dict[str, Any]]:
 def _hashed(store: Store, cases: list[Case]) -> Any:
     for case in cases:
         for frame in store.frames(case):
-            yield hashlib.sha256(np.ascontiguousarray(frame)).digest(), perceptual_hash(frame)
+            yield hashlib.sha256(frame.tobytes()).digest(), perceptual_hash(frame)

@@ -2,11 +2,14 @@
 
 Importing it loads no dataset module; a new dataset is one file with ``CLASSES``, ``NORMALISE``,
 ``find``, ``files``, ``identities``, ``cases`` and ``check`` (see ``Reader``), and one entry here.
+A module may also have ``official(raw)``, case id -> split as the raw folders say, and
+``oddities(label)``, what looks wrong about a case, for the audit.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,8 @@ from typing import Any, Protocol, cast
 from salstm.data import choices
 from salstm.data.case import RawCase
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -22,7 +27,7 @@ class Dataset:
 
     Attributes:
         name: as in config.yaml.
-        module: the reader's module.
+        module: the reader's module, for the official layout.
         classes: foreground classes in the order of their numbers, from 1.
         frames: T, the frames that a window holds: 3 with neighbours, 1 without.
         channels: 1 grey, 3 RGB.
@@ -30,6 +35,8 @@ class Dataset:
         licence: short name.
         licence_url: where its text or the owners' statement stands.
         citation: what its owners want cited.
+        packages: readers of other people's preprocessed files, taken if the raw folder holds those
+            and not the official ones.
     """
 
     name: str
@@ -41,11 +48,13 @@ class Dataset:
     licence: str
     licence_url: str
     citation: str
+    packages: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
     """What a dataset's module offers; ``salstm.data.acdc`` is the example."""
 
+    __name__: str
     CLASSES: tuple[str, ...]
     NORMALISE: str
 
@@ -91,6 +100,7 @@ DATASETS: dict[str, Dataset] = {
         licence_url="https://www.synapse.org/#!Synapse:syn3193805/wiki/89480",
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
         "and Challenge, 2015, doi 10.7303/syn3193805",
+        packages=("salstm.data.synapse_package",),
     ),
     "acdc": Dataset(
         name="acdc",
@@ -104,6 +114,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
+        packages=("salstm.data.acdc_package",),
     ),
     "isic2018": Dataset(
         name="isic2018",
@@ -143,13 +154,31 @@ def check(name: str) -> str:
     return choices.check("dataset", name, DATASETS)
 
 
-def reader(name: str) -> Reader:
-    """Import the dataset's module.
+def modules(name: str) -> tuple[str, ...]:
+    """The modules that read a dataset, the one of the official layout first.
 
     Raises:
         ValueError: unknown name.
     """
-    return cast("Reader", importlib.import_module(DATASETS[check(name)].module))
+    entry = DATASETS[check(name)]
+    return (entry.module, *entry.packages)
+
+
+def reader(name: str, raw: Path | str | None = None) -> Reader:
+    """Import the module that reads what a raw folder holds.
+
+    Args:
+        name: of the dataset.
+        raw: folder of the raw files; None for the reader of the official layout.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    readers = [cast("Reader", importlib.import_module(module)) for module in modules(name)]
+    if raw is None:
+        return readers[0]
+    # None holds: the official one, whose methods then say what to get.
+    return next((one for one in readers if _holds(one, raw)), readers[0])
 
 
 def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
@@ -167,7 +196,7 @@ def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
 
     return {
         path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in reader(name).files(raw)
+        for path in reader(name, raw).files(raw)
     }
 
 
@@ -182,11 +211,15 @@ def prepare(
 ) -> None:
     """Read a dataset's raw files and write its store.
 
+    Cases that a published split does not name take no part: they are left out, with a warning and
+    an entry in the store's manifest.
+
     Args:
         name: of the dataset.
         raw: folder of the raw files in their official layout.
         folder: where the store goes.
-        split: ``{"name": "paper"}``, or as in ``salstm.data.splits.resolve``.
+        split: ``{"name": "paper"}``, ``{"name": "official"}`` (as the raw folders say, where they
+            do), or as in ``salstm.data.splits.resolve``.
         size: side of the stored frames in pixels, or None for the native size.
         manifest: what ``raw_manifest`` gave, to save hashing again.
 
@@ -196,12 +229,35 @@ def prepare(
     """
     from salstm.data import splits, writing
 
-    source = reader(name)
-    listed = manifest if manifest is not None else raw_manifest(name, raw)
+    source = reader(name, raw)
     identities = source.identities(raw)
-    parts = splits.resolve(name, split, [group for _, group in identities])
+    official = getattr(source, "official", None)
+    if official is not None and split == {"name": "official"}:
+        parts = official(raw)
+    else:
+        parts = splits.resolve(name, split, [group for _, group in identities])
     splits.check_parts(name, parts, identities)
-    origin = {"dataset": name, "split": dict(split), "files": listed}
-    writing.write(
-        folder, source.cases(raw), parts, size=size, normalise=source.NORMALISE, source=origin
-    )
+    left_out = [one for one, group in identities if one not in parts and group not in parts]
+    if left_out:
+        log.warning(
+            "%s: split %s does not name %d of %d cases, which are left out: %s%s",
+            *(name, split["name"], len(left_out), len(identities)),
+            *(", ".join(left_out[:5]), ", ..." if len(left_out) > 5 else ""),
+        )
+    taking_part = (case for case in source.cases(raw) if case.id in parts or case.group in parts)
+    origin = {
+        "dataset": name,
+        "reader": source.__name__,
+        "split": dict(split),
+        "left_out": left_out,
+        "files": manifest if manifest is not None else raw_manifest(name, raw),
+    }
+    writing.write(folder, taking_part, parts, size=size, normalise=source.NORMALISE, source=origin)
+
+
+def _holds(source: Reader, raw: Path | str) -> bool:
+    try:
+        source.find(raw)
+    except FileNotFoundError:
+        return False
+    return True

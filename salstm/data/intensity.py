@@ -51,7 +51,8 @@ def hu(image: np.ndarray) -> np.ndarray:
         ``(D, H, W)`` float32 in [0, 1].
     """
     low, high = HU_WINDOW
-    scaled = np.clip(image, low, high).astype(np.float32)
+    scaled = image.astype(np.float32)
+    np.clip(scaled, low, high, out=scaled)
     scaled -= np.float32(low)
     scaled /= np.float32(high - low)
     return scaled

@@ -52,10 +52,11 @@ def read_oriented(path: Path) -> Oriented:
         ValueError: as in ``read``, or an affine with an axis that points nowhere.
     """
     image = _opened(path, _whole)
+    voxels = _voxels(path, image)
     try:
-        return canonical(_voxels(path, image), image.affine)
+        return canonical(voxels, image.affine)
     except ValueError as error:
-        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error
 
 
 def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:

@@ -76,7 +76,7 @@ def offset_voxels(one: Oriented, other: Oriented) -> float:
 
 
 def _turn(affine: np.ndarray, *, back: bool) -> Any:
-    """nibabel's transform of axes between the affine's and LPS."""
+    """Nibabel's transform of axes between the affine's and LPS."""
     from nibabel import orientations
 
     stored = orientations.io_orientation(affine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from salstm.data import choices
-from salstm.data.case import SPLITS
+from salstm.data.case import SPLITS, Case
 
 FOLDER = Path(__file__).parent / "splits"
 
@@ -23,6 +24,9 @@ def paper(dataset: str) -> dict[str, str]:
 def load(dataset: str, name: str) -> dict[str, str]:
     """Read ``splits/<dataset>_<name>.json``, whose ``origin`` says where the lists are from.
 
+    The lists name groups, which keeps a patient or a video sequence together, or single cases; a
+    file may instead say that it is ``same_as`` another.
+
     Returns:
         Group or case id -> split.
 
@@ -31,7 +35,10 @@ def load(dataset: str, name: str) -> dict[str, str]:
     """
     names = {path.stem.removeprefix(f"{dataset}_") for path in FOLDER.glob(f"{dataset}_*.json")}
     choices.check(f"split of {dataset}", name, ["groups", *sorted(names)])
-    lists = json.loads((FOLDER / f"{dataset}_{name}.json").read_text(encoding="utf-8"))["splits"]
+    content = json.loads((FOLDER / f"{dataset}_{name}.json").read_text(encoding="utf-8"))
+    if "same_as" in content:
+        return load(dataset, content["same_as"])
+    lists = content["splits"]
     split = {entry: part for part, entries in lists.items() for entry in entries}
     if len(split) != sum(len(entries) for entries in lists.values()):
         raise ValueError(
@@ -97,6 +104,21 @@ def resolve(dataset: str, split: Mapping[str, Any], groups: Iterable[str]) -> di
     if split["name"] == "groups":
         return by_group(groups, **{"validation": 0.1, "test": 0.2, "seed": 0, **rest})
     return load(dataset, split["name"])
+
+
+def divided(cases: Iterable[Case]) -> dict[str, set[str]]:
+    """Groups whose cases stand in more than one part: a split that has any is not for `strict`.
+
+    Args:
+        cases: of a store.
+
+    Returns:
+        Group -> its parts, sorted by group; empty if the split keeps every group together.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        parts[case.group].add(case.split)
+    return {group: found for group, found in sorted(parts.items()) if len(found) > 1}
 
 
 def check_parts(dataset: str, split: Mapping[str, str], cases: Iterable[tuple[str, str]]) -> None:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from salstm import conventions
-from salstm.collected import Collected, classes_of, dataset_name, variant_name
+from salstm.collected import Collected, Frame, classes_of, dataset_name, variant_name
 from salstm.collection import folder
 from salstm.figures import panels, style
 from salstm.files import replacing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from salstm.data.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[s
     return found
 
 
-def choose(scores: pd.DataFrame) -> dict[str, str]:
+def choose(scores: Frame) -> dict[str, str]:
     """The cases that are shown of a cell: role -> case id.
 
     Args:
@@ -70,14 +68,14 @@ def choose(scores: pd.DataFrame) -> dict[str, str]:
     return dict(zip(ROLES, (fixed, ranked[-1], middle, ranked[0]), strict=True))
 
 
-def _case_scores(data: Collected, dataset: str) -> pd.DataFrame:
+def _case_scores(data: Collected, dataset: str) -> Frame:
     """Dice and HD95 of each cell and case: means over the classes."""
     keys = ["baseline", "variant", "seed", "case"]
     rows = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
     return rows.groupby(keys, sort=False)[["dice", "hd95"]].mean().reset_index()
 
 
-def _cells(data: Collected, scored: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _cells(data: Collected, scored: Frame) -> Iterator[Frame]:
     """The cells of a network that are shown: its first scored seed under each variant."""
     for variant in data.variants:
         rows = scored[scored["variant"] == variant]
@@ -85,9 +83,7 @@ def _cells(data: Collected, scored: pd.DataFrame) -> Iterator[pd.DataFrame]:
             yield rows[rows["seed"] == rows["seed"].min()]
 
 
-def _panels(
-    store: Store, results: Path, dataset: str, rows: pd.DataFrame
-) -> Iterator[dict[str, Any]]:
+def _panels(store: Store, results: Path, dataset: str, rows: Frame) -> Iterator[dict[str, Any]]:
     """The panels of a cell; none, and a warning, if its predictions are not there."""
     cell = {"dataset": dataset, **rows.iloc[0][["baseline", "variant", "seed"]].to_dict()}
     selection = conventions.PROTOCOLS[PROTOCOL].selection

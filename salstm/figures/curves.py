@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.collected import Collected, dataset_name, variant_name
+from salstm.collected import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 PANEL = (2.3, 1.75)
 """Width and height of a panel in inches."""
 DICE = {"val_dice": ("-", 1.4), "test_dice": (":", 1.0)}
+LABELS = {"val_dice": "Dice, validation", "test_dice": "Dice, test"}
 
 
 def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
@@ -45,13 +45,13 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
     return _facts(data, dataset, history)
 
 
-def _loss(axes: Axes, runs: pd.DataFrame) -> None:
+def _loss(axes: Axes, runs: Frame) -> None:
     for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
         look = {"color": style.colour(str(variant)), "ls": style.dashes(str(variant))}
         axes.plot(run["epoch"], run["loss"], lw=1.1, alpha=0.85, marker=_marker(run), ms=3, **look)
 
 
-def _dice(axes: Axes, runs: pd.DataFrame) -> None:
+def _dice(axes: Axes, runs: Frame) -> None:
     for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
         for name, (line, width) in DICE.items():
             known = run.dropna(subset=name)
@@ -59,7 +59,7 @@ def _dice(axes: Axes, runs: pd.DataFrame) -> None:
             axes.plot(known["epoch"], known[name], marker=_marker(known), ms=3, alpha=0.85, **look)
 
 
-def _marker(run: pd.DataFrame) -> str:
+def _marker(run: Frame) -> str:
     # A line of a few points is easily mistaken for a trend.
     return "o" if len(run) <= 12 else ""
 
@@ -83,7 +83,7 @@ def _legend(figure: Any, variants: list[str]) -> None:
         for one in variants
     ]
     lines += [
-        Line2D([], [], color=style.INK, ls=line, lw=width, label=f"{name.split('_')[0]}. Dice")
+        Line2D([], [], color=style.INK, ls=line, lw=width, label=LABELS[name])
         for name, (line, width) in DICE.items()
     ]
     figure.legend(
@@ -91,7 +91,7 @@ def _legend(figure: Any, variants: list[str]) -> None:
     )
 
 
-def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, Any]:
+def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
     runs = len(history.drop_duplicates(["baseline", "variant", "seed"]))
     planned = int((data.cells["dataset"] == dataset).sum())
     name = dataset_name(dataset)
@@ -107,7 +107,7 @@ def _facts(data: Collected, dataset: str, history: pd.DataFrame) -> dict[str, An
     }
 
 
-def _alt(name: str, history: pd.DataFrame) -> str:
+def _alt(name: str, history: Frame) -> str:
     best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)[
         "val_dice"
     ].max()

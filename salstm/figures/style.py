@@ -52,7 +52,7 @@ RC: dict[str, Any] = {
 
 @contextmanager
 def styled() -> Iterator[Any]:
-    """matplotlib's pyplot with our style and no display; every figure made inside is closed."""
+    """Matplotlib's pyplot with our style and no display; every figure made inside is closed."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm import collected, conventions, tables
-from salstm.collected import Collected, dataset_name, variant_name
+from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS
 from salstm.files import replacing
 from salstm.report import completeness, origin, pictures
@@ -92,6 +92,7 @@ def _context(
         "audits": [origin.audit(results, one) for one in data.datasets],
         "runs": runs,
         "provenance": origin.summary(runs),
+        "names": {name: network_name(name, dict(cards)) for name in networks},
         "cards": {name: cards[name] for name in networks if name in cards},
     }
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
-from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.collected import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.collection import STATES
 from salstm.tables.layout import MINUS, number
 from salstm.tables.numbers import MEAN
 
+ZERO = dict.fromkeys(("+0.00", f"{MINUS}0.00"), "0.00")
 STACKED_IMAGES = ("synapse", "isic2018")
 """Datasets whose modules see the same frame three times."""
 
@@ -50,7 +49,7 @@ def gaps(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def gains(numbers: pd.DataFrame) -> list[dict[str, Any]]:
+def gains(numbers: Frame) -> list[dict[str, Any]]:
     """What each module changes on a dataset: module minus plain, network by network, not tested.
 
     Args:
@@ -87,14 +86,12 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
         text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."
         found.append({"kind": "note", "title": "2D wiring", "text": text})
     if data.cells["seed"].nunique() == 1:
-        text = "One seed: there is no standard deviation over seeds, and a difference may be seed noise."
+        text = "There is no standard deviation over seeds, and a difference may be seed noise."
         found.append({"kind": "note", "title": "One seed", "text": text})
     return found
 
 
-def _gain(
-    table: pd.DataFrame, metric: str, variant: str, scale: float, better: int
-) -> dict[str, Any]:
+def _gain(table: Frame, metric: str, variant: str, scale: float, better: int) -> dict[str, Any]:
     columns = [(metric, "plain"), (metric, variant)]
     if any(column not in table.columns for column in columns):
         return {"compared": 0, "better": 0, "mean": number(float("nan"))}
@@ -102,17 +99,17 @@ def _gain(
     difference = (both[columns[1]] - both[columns[0]]) * scale
     mean = number(float(difference.mean()), signed=True)
     improved = int((difference * better > 0).sum())
-    return {"compared": len(both), "better": improved, "mean": mean.replace(f"{MINUS}0.00", "0.00")}
+    return {"compared": len(both), "better": improved, "mean": ZERO.get(mean, mean)}
 
 
-def _tally(cells: pd.DataFrame) -> dict[str, Any]:
+def _tally(cells: Frame) -> dict[str, Any]:
     counts = {state: int((cells["state"] == state).sum()) for state in STATES}
     worst = next((state for state in ("failed", "running", "missing") if counts[state]), "done")
     text = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return {"done": counts["done"], "of": len(cells), "state": worst, "text": text}
 
 
-def _of(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
+def _of(frame: Frame, **values: str) -> Frame:
     for name, value in values.items():
         frame = frame[frame[name] == value]
     return frame

@@ -6,7 +6,7 @@ import base64
 import re
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import quoteattr
 
 from salstm.figures import LIST, style
 from salstm.files import read_json
@@ -14,6 +14,7 @@ from salstm.files import read_json
 _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>", re.S
 )
+PIXELS_PER_POINT = 4 / 3
 _TYPES = {".webp": "image/webp", ".png": "image/png"}
 
 
@@ -29,15 +30,27 @@ def inline_svg(path: Path, alt: str) -> str:
     Args:
         path: of a file that ``salstm.figures.style.save`` wrote.
         alt: what it shows, for those who cannot see it.
+
+    Raises:
+        ValueError: the file is no drawing.
     """
     text = _DROPPED.sub("", path.read_text(encoding="utf-8")).strip()
     text = _own_ids(text, path.stem)
     for shade, name in _colours().items():
         text = text.replace(shade, name)
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups()  # type: ignore[union-attr]
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} {height}" '
-    opening += f'role="img" aria-label="{escape(alt, {chr(34): "&quot;"})}" style="--width: {float(width) / 0.75:.0f}px">'
-    return re.sub(r"<svg.*?>", opening, text, count=1, flags=re.S)
+    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
+    if box is None:
+        raise ValueError(f"{path}: no viewBox; draw the figures again")
+    attributes = {
+        "xmlns": "http://www.w3.org/2000/svg",
+        "xmlns:xlink": "http://www.w3.org/1999/xlink",
+        "role": "img",
+        "aria-label": alt,
+        "style": f"--width: {float(box[1]) * PIXELS_PER_POINT:.0f}px",
+    }
+    written = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
+    opening = f"<svg {box[0]} {written}>"
+    return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.S)
 
 
 def data_url(path: Path) -> str:

@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.collected import (
+    Collected,
+    Frame,
+    Series,
+    dataset_name,
+    network_name,
+    variant_name,
+)
 from salstm.tables.layout import Cell, Column, Row, Table, number
 
 COUNTS = {
@@ -44,12 +49,12 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
 NOTES = (
     "Of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as one "
     "multiply-add (MAC).",
-    "Training time is the wall time of the epochs, mean over seeds, on the machine that the section on provenance names.",
+    "Training time is the wall time of the epochs, mean over seeds; the provenance names the machine.",
     "× is the multiple of the plain network.",
 )
 
 
-def _values(part: Collected) -> pd.DataFrame:
+def _values(part: Collected) -> Frame:
     keys = ["baseline", "variant"]
     seconds = part.cells.groupby(keys, sort=False)["seconds"].mean() / 3600
     parameters = part.cells.groupby(keys, sort=False)["parameters"].max()
@@ -64,7 +69,7 @@ def _columns(name: str) -> tuple[Column, Column]:
     return Column(heading, unit), Column(heading, "×")
 
 
-def _cells(values: pd.Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
+def _cells(values: Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
     size, decimals = (1.0, 2) if name == TRAINING else COUNTS[name][2:]
     value = float(values.get((baseline, variant), math.nan)) / size
     plain = float(values.get((baseline, "plain"), math.nan)) / size

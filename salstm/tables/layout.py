@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from salstm import conventions
-from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm.collected import (
+    Collected,
+    Frame,
+    Series,
+    dataset_name,
+    network_name,
+    variant_name,
+)
 from salstm.tables.numbers import MEAN
 
 HEADINGS = {"dice": "Dice [%]", "hd95": "HD95 [{unit}]"}
@@ -80,7 +85,7 @@ class Table:
     notes: tuple[str, ...]
 
 
-def overview(numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any]) -> Table:
+def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table:
     """The main table: a network a row; means over the classes for each variant, the published number, the cost.
 
     Best and second are chosen among all networks and variants.
@@ -103,9 +108,7 @@ def overview(numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any]) -
     return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
 
 
-def by_class(
-    numbers: pd.DataFrame, data: Collected, cards: Mapping[str, Any], metric: str
-) -> Table:
+def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: str) -> Table:
     """One metric class by class: a network and variant a row, and the published row where there is one.
 
     Best and second are chosen in each column.
@@ -131,6 +134,11 @@ def by_class(
     return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
 
 
+def column_name(variant: str) -> str:
+    """A variant as a column's heading, short: a table has up to sixteen."""
+    return variant_name(variant).removeprefix("+ ")
+
+
 def number(value: float, decimals: int = 2, *, signed: bool = False) -> str:
     """A number as text, with a true minus sign; a dash for NaN."""
     if value is None or math.isnan(value):
@@ -145,9 +153,9 @@ _Block = tuple[list[Column], Callable[[str], Iterable[Cell]]]
 def _metric_block(means: Any, metric: str, variants: list[str], part: Collected) -> _Block:
     """Columns of a metric: its variants, then the published number and the difference of the plain network."""
     heading = _heading(metric, means.reset_index())
-    columns = [Column(heading, variant_name(variant)) for variant in variants]
+    columns = [Column(heading, column_name(variant)) for variant in variants]
     if _has_plain(part):
-        columns += [Column(heading, "published"), Column(heading, "difference")]
+        columns += [Column(heading, "published"), Column(heading, "diff.")]
 
     def cells(baseline: str) -> Iterable[Cell]:
         for variant in variants:
@@ -171,10 +179,10 @@ def _cost_block(part: Collected, name: str) -> _Block:
             value = float(values.get((baseline, variant), math.nan)) / unit
             yield Cell(number(value), value, title=f"{value * unit:,.0f}" if value == value else "")
 
-    return [Column(heading, variant_name(variant)) for variant in part.variants], cells
+    return [Column(heading, column_name(variant)) for variant in part.variants], cells
 
 
-def _number(row: pd.Series, part: Collected) -> Cell:
+def _number(row: Series, part: Collected) -> Cell:
     """Ours: mean and sd over the seeds; where there is none, the title says why."""
     _, variant, metric, _ = row.name
     scale = SCALE[metric]
@@ -188,7 +196,7 @@ def _number(row: pd.Series, part: Collected) -> Cell:
     return Cell(number(value) + fewer, value, spread, MARKS.get(row["rank"], ""), title, key)
 
 
-def _published(row: pd.Series) -> Cell:
+def _published(row: Series) -> Cell:
     value = row["published"] * SCALE[row.name[2]]
     if math.isnan(value):
         return Cell(ABSENT)
@@ -197,7 +205,7 @@ def _published(row: pd.Series) -> Cell:
     return Cell(text, value, title=f"{row['source']}{checked}. {row['why']}")
 
 
-def _difference(row: pd.Series) -> Cell:
+def _difference(row: Series) -> Cell:
     value = row["difference"] * SCALE[row.name[2]]
     return Cell(number(value, signed=True), value)
 
@@ -210,7 +218,7 @@ def _why(part: Collected, baseline: str, variant: str, seeds: int) -> str:
     return "; ".join(f"seed {row['seed']} {row['state']}: {row['reason']}" for row in rows)
 
 
-def _notes(numbers: pd.DataFrame, part: Collected) -> tuple[str, ...]:
+def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
     """n, units, aggregation, rule and holes: what a number means."""
     first = numbers.iloc[0]
     seeds = part.cells["seed"].nunique()
@@ -235,7 +243,7 @@ def _notes(numbers: pd.DataFrame, part: Collected) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _holes(means: pd.DataFrame) -> str:
+def _holes(means: Frame) -> str:
     parts = []
     for metric, rows in means.groupby("metric", sort=False):
         parts.append(
@@ -257,20 +265,20 @@ def _cost_note() -> str:
     )
 
 
-def _indexed(numbers: pd.DataFrame) -> pd.DataFrame:
+def _indexed(numbers: Frame) -> Frame:
     return numbers.set_index(["baseline", "variant", "metric", "class"])
 
 
-def _heading(metric: str, numbers: pd.DataFrame) -> str:
+def _heading(metric: str, numbers: Frame) -> str:
     unit = numbers.loc[numbers["metric"] == metric, "unit"].iloc[0]
     return HEADINGS[metric].format(unit=unit)
 
 
-def _metrics(numbers: pd.DataFrame) -> list[str]:
+def _metrics(numbers: Frame) -> list[str]:
     return list(dict.fromkeys(numbers["metric"]))
 
 
-def _names(numbers: pd.DataFrame) -> tuple[str, str]:
+def _names(numbers: Frame) -> tuple[str, str]:
     return str(numbers["dataset"].iloc[0]), str(numbers["protocol"].iloc[0])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from salstm import conventions
-from salstm.collected import Collected, classes_of
+from salstm.collected import Collected, Frame, Series, classes_of
 from salstm.tables import published
 
 METRICS = {"dice": "higher", "hd95": "lower"}
@@ -22,9 +22,7 @@ MEAN = "mean"
 _KEYS = ["baseline", "variant", "metric", "class"]
 
 
-def comparison(
-    data: Collected, cards: Mapping[str, Any], dataset: str, protocol: str
-) -> pd.DataFrame:
+def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol: str) -> Frame:
     """Every number of a dataset's tables under a protocol.
 
     Args:
@@ -55,7 +53,7 @@ def comparison(
     ]
 
 
-def per_seed(rows: pd.DataFrame) -> pd.DataFrame:
+def per_seed(rows: Frame) -> Frame:
     """Average scored rows over the cases of each class, then over the classes, seed by seed.
 
     Args:
@@ -72,20 +70,20 @@ def per_seed(rows: pd.DataFrame) -> pd.DataFrame:
     return both.melt([*keys, "class"], metrics, var_name="metric")
 
 
-def unit_of(rows: pd.DataFrame) -> str:
+def unit_of(rows: Frame) -> str:
     """Unit of the distances: 'mm', 'voxel', 'pixel', or several joined."""
     units = [] if "unit" not in rows else sorted(rows["unit"].dropna().unique())
     return " and ".join(units) or "voxel"
 
 
-def _summary(rows: pd.DataFrame) -> pd.DataFrame:
+def _summary(rows: Frame) -> Frame:
     """Mean and sd over seeds, and the counts behind them."""
     seeds = per_seed(rows).groupby(_KEYS, sort=False)["value"]
     table = seeds.agg(mean="mean", sd="std", seeds="count").reset_index()
     return table.merge(_counts(rows), on=_KEYS, how="left")
 
 
-def _counts(rows: pd.DataFrame) -> pd.DataFrame:
+def _counts(rows: Frame) -> Frame:
     """How many values stand behind each number, and how many of them are holes."""
     tally = rows.assign(
         missed=rows["state"].to_numpy() == "missed", invented=rows["state"].to_numpy() == "invented"
@@ -110,7 +108,7 @@ def _counts(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _grid(part: Collected, dataset: str) -> pd.DataFrame:
+def _grid(part: Collected, dataset: str) -> Frame:
     """All rows that a dataset's tables have, done or not."""
     classes = [*classes_of(dataset, part.scores), MEAN]
     cells = part.cells.drop_duplicates(["baseline", "variant"])[["baseline", "variant"]]
@@ -118,7 +116,7 @@ def _grid(part: Collected, dataset: str) -> pd.DataFrame:
     return cells.merge(axes.to_frame(index=False), how="cross")
 
 
-def _rank(frame: pd.DataFrame) -> pd.Series:
+def _rank(frame: Frame) -> Series:
     """1 for the best of each metric and class; NaN where there is no number."""
     falling = frame["metric"].map(METRICS) == "higher"
     signed = frame["mean"].where(~falling, -frame["mean"])
@@ -128,7 +126,7 @@ def _rank(frame: pd.DataFrame) -> pd.Series:
 _PUBLISHED = ("published", "difference", "comparable", "verified", "source", "why")
 
 
-def _with_published(frame: pd.DataFrame, cards: Mapping[str, Any]) -> pd.DataFrame:
+def _with_published(frame: Frame, cards: Mapping[str, Any]) -> Frame:
     found = [_published(row, cards) for row in frame.to_dict("records")]
     extra = pd.DataFrame(found, columns=list(_PUBLISHED), index=frame.index)
     extra["difference"] = frame["mean"] - extra["published"].astype(float)

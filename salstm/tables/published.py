@@ -13,8 +13,7 @@ COMPARABLE_UNDER = "paper"
 def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> dict[str, Any] | None:
     """The card's number for a dataset, metric and variant.
 
-    Where a card has several, the comparable one goes first, then the one verified in its source, then the one
-    that the card names first.
+    Where a card has several, a comparable one goes first, then the one that the card names first.
 
     Args:
         card: of the network.
@@ -34,7 +33,7 @@ def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> di
     ]
     if not rows:
         return None
-    best = min(rows, key=lambda row: (not row.get("comparable"), not row.get("verified")))
+    best = min(rows, key=lambda row: not row.get("comparable"))
     scale = SCALE.get(best.get("unit", ""), 1.0)
     classes = {plain_name(name): value * scale for name, value in best.get("classes", {}).items()}
     facts = {key: str(best.get(key, "")) for key in ("source", "protocol", "why")}

@@ -61,7 +61,7 @@ def test_auxiliary_outputs_come_in_training_only(name):
     assert isinstance(outputs, tuple)
     assert len(outputs) == 1 + count
     assert all(output.shape[2:] == x.shape[2:] for output in outputs)
-    sum(output.mean() for output in outputs).backward()
+    torch.stack([output.mean() for output in outputs]).sum().backward()
     assert all(value.grad is not None for value in network.parameters())
     assert isinstance(network.eval()(x), torch.Tensor)
 

@@ -1,10 +1,14 @@
 # Input functions and the facts that the rules share; no rule stands here.
 import hashlib
+import hashlib
 import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import baselines
+import salstm
 from salstm import config as configuration
 from salstm import devices, recipes
 from salstm.fingerprint import fingerprint
@@ -26,13 +30,27 @@ COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
 
+# Datasets whose raw data this program makes: every report says so.
+PHANTOMS = json.dumps(
+    [one for one in ACTIVE if config["datasets"].get(one, {}).get("phantom")]
+)
+# Editing a template rebuilds the pages, nothing else.
+TEMPLATES = hashlib.sha256(
+    b"".join(
+        path.read_bytes()
+        for path in sorted(Path(salstm.__file__).parent.glob("templates/*"))
+    )
+).hexdigest()[:16]
+
 # A machine without a GPU registers one slot a core: with none, Snakemake would not limit trainings at all.
 os.environ["SALSTM_JOBS_PER_GPU"] = str(config["jobs_per_gpu"])
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", devices.slots(config["jobs_per_gpu"]))
 
 if missing := [dataset for dataset in ACTIVE if dataset not in config["datasets"]]:
-    raise WorkflowError(f"config.yaml: grid names {missing[0]}, datasets has no such block")
+    raise WorkflowError(
+        f"config.yaml: grid names {missing[0]}, datasets has no such block"
+    )
 
 
 def dataset_of(wildcards, key):
@@ -44,14 +62,19 @@ def dataset_of(wildcards, key):
 def split_of(wildcards):
     """Hash of the list that the dataset's split names; nothing where the groups are drawn."""
     name = config["datasets"][wildcards.dataset]["split"]["name"]
-    path = Path(configuration.__file__).parent / f"data/splits/{wildcards.dataset}_{name}.json"
+    path = (
+        Path(configuration.__file__).parent
+        / f"data/splits/{wildcards.dataset}_{name}.json"
+    )
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def recipe_of(wildcards):
     """The cell's recipe as one line of JSON."""
     return recipes.dump(
-        recipes.resolve(config, wildcards.dataset, wildcards.baseline, wildcards.variant)
+        recipes.resolve(
+            config, wildcards.dataset, wildcards.baseline, wildcards.variant
+        )
     )
 
 
@@ -59,7 +82,9 @@ def recipes_of(wildcards):
     """The recipes of all variants of a network on a dataset, as one line of JSON."""
     return recipes.dump(
         {
-            variant: recipes.resolve(config, wildcards.dataset, wildcards.baseline, variant)
+            variant: recipes.resolve(
+                config, wildcards.dataset, wildcards.baseline, variant
+            )
             for variant in config["variants"]
         }
     )
@@ -85,21 +110,28 @@ def datasets_of(edition):
     return [one for one in ACTIVE if edition in (NAME, f"{NAME}-{one}")]
 
 
-def grid_of(wildcards):
+def grid_text(edition):
     """The cells that a report covers, as one line of JSON."""
     return json.dumps(
         {
-            "grid": {one: config["grid"][one] for one in datasets_of(wildcards.edition)},
+            "grid": {one: config["grid"][one] for one in datasets_of(edition)},
             "variants": config["variants"],
             "seeds": config["seeds"],
         }
     )
 
 
+def grid_of(wildcards):
+    """As grid_text, for the edition of a rule's wildcards."""
+    return grid_text(wildcards.edition)
+
+
 def scores_of(wildcards):
     """The scores of every cell that a report covers."""
     return [
-        f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}/scores.csv".format(**cell)
+        f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}/scores.csv".format(
+            **cell
+        )
         for dataset in datasets_of(wildcards.edition)
         for cell in configuration.cells(config, dataset)
     ]
@@ -116,4 +148,54 @@ def costs_of(wildcards):
 
 def audits_of(wildcards):
     """The data audits that a report covers."""
-    return [f"{RESULTS}/{dataset}/audit.csv" for dataset in datasets_of(wildcards.edition)]
+    return [
+        f"{RESULTS}/{dataset}/audit.csv" for dataset in datasets_of(wildcards.edition)
+    ]
+
+
+def report_of(dataset):
+    """Input function: the report of one dataset.
+
+    Raises:
+        WorkflowError: the grid switches the dataset off.
+    """
+
+    def page(wildcards):
+        if dataset not in ACTIVE:
+            raise WorkflowError(
+                f"config.yaml: grid.{dataset} is empty; name its networks there"
+            )
+        return f"reports/{NAME}-{dataset}/index.html"
+
+    return page
+
+
+def all_costs(wildcards):
+    """The costs of every network of the grid."""
+    return [
+        f"{RESULTS}/{dataset}/{baseline}/cost.csv"
+        for dataset in ACTIVE
+        for baseline in config["grid"][dataset]
+    ]
+
+
+def partial_report():
+    """The commands that build the report of the whole grid from what there is, for onerror.
+
+    They are those of the rules collect, tables, figures and page. Whatever fails here changes no exit code.
+    """
+    collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
+    python = f"{shlex.quote(sys.executable)} -m salstm"
+    commands = [
+        f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} --out {page}/tables",
+        f"{python} figures --collected {collected} --results {RESULTS} --out {page}/figures",
+        f"{python} report --collected {collected} --results {RESULTS} --phantoms {shlex.quote(PHANTOMS)}"
+        f" --figures {page}/figures --out {page}/index.html",
+    ]
+    collect = f"{python} collect --results {RESULTS} --grid {shlex.quote(grid_text(NAME))} --out {collected}"
+    text = f"{collect} && {{ {'; '.join(commands)}; }} || true"
+    # shell() formats its text: braces that are meant stand twice.
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+PARTIAL_REPORT = partial_report()

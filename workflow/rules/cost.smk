@@ -1,4 +1,4 @@
-rule cost:
+rule count:
     """Parameters, multiply-adds and latency of a network under each variant."""
     output:
         f"{RESULTS}/{{dataset}}/{{baseline}}/cost.csv",
@@ -6,14 +6,14 @@ rule cost:
         f"{RESULTS}/{{dataset}}/{{baseline}}/logs/cost.log",
     conda:
         "../envs/salstm.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=60,
     params:
         recipes=recipes_of,
         code=lambda w: fingerprint(
             "salstm.cost", "salstm.modules.wrapper", f"baselines.{w.baseline}"
         ),
-    resources:
-        mem_mb=16000,
-        runtime=60,
     shell:
         "python -m salstm cost --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
         " --recipes {params.recipes:q} --threads {threads} --out {output} --log {log}"

@@ -1,3 +1,39 @@
+rule report:
+    """Target: the report of the whole grid."""
+    input:
+        f"reports/{NAME}/index.html",
+
+
+rule synapse:
+    """Target: the report of abdominal CT alone."""
+    input:
+        report_of("synapse"),
+
+
+rule acdc:
+    """Target: the report of cardiac MRI alone."""
+    input:
+        report_of("acdc"),
+
+
+rule isic2018:
+    """Target: the report of skin lesions alone."""
+    input:
+        report_of("isic2018"),
+
+
+rule cvc_clinicdb:
+    """Target: the report of polyps alone."""
+    input:
+        report_of("cvc_clinicdb"),
+
+
+rule cost:
+    """Target: what every network of the grid costs under each variant."""
+    input:
+        all_costs,
+
+
 rule collect:
     """All cells in four tables; what is missing is named with its reason."""
     input:
@@ -15,9 +51,88 @@ rule collect:
         "../envs/salstm.yaml"
     params:
         grid=grid_of,
-        results=RESULTS,
-        out=COLLECTED,
+        results=lambda w: RESULTS,
+        out=lambda w: COLLECTED.format(edition=w.edition),
         code=fingerprint("salstm.collection"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
         " --out {params.out} --log {log}"
+
+
+rule tables:
+    """The comparison as CSV, Markdown and LaTeX, for each dataset and protocol."""
+    input:
+        rules.collect.output,
+    output:
+        report(
+            directory("reports/{edition}/tables"),
+            patterns=["{dataset}_{protocol}.csv"],
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"dataset": "{dataset}", "protocol": "{protocol}"},
+        ),
+    log:
+        f"{COLLECTED}/logs/tables.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        statistics=STATISTICS,
+        code=fingerprint("salstm.tables"),
+    shell:
+        "python -m salstm tables --collected {params.collected}"
+        " --statistics {params.statistics:q} --out {output} --log {log}"
+
+
+rule figures:
+    """Training curves and pictures of cases, as SVG and PNG."""
+    input:
+        rules.collect.output,
+    output:
+        report(
+            directory("reports/{edition}/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        f"{COLLECTED}/logs/figures.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        results=lambda w: RESULTS,
+        code=fingerprint("salstm.figures"),
+    shell:
+        "python -m salstm figures --collected {params.collected} --results {params.results}"
+        " --out {output} --log {log}"
+
+
+rule page:
+    """One self-contained page: what is done, the tables, the figures, and where they come from."""
+    input:
+        rules.collect.output,
+        audits_of,
+        tables=rules.tables.output,
+        figures=rules.figures.output,
+    output:
+        report(
+            "reports/{edition}/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"edition": "{edition}"},
+        ),
+    log:
+        f"{COLLECTED}/logs/page.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        results=lambda w: RESULTS,
+        phantoms=PHANTOMS,
+        templates=TEMPLATES,
+        code=fingerprint("salstm.report"),
+    shell:
+        "python -m salstm report --collected {params.collected} --results {params.results}"
+        " --figures {input.figures} --phantoms {params.phantoms:q} --out {output} --log {log}"

@@ -1,0 +1,105 @@
+"""Colour: photometric changes of frames; every frame of a window gets the same parameters.
+
+Floating frames, ``(T, H, W, 3)`` or ``(T, H, W)``, in [0, 1] unless said otherwise. Brightness,
+contrast, saturation and hue are torchvision's for tensors: blended with black, with the frame's mean
+grey or with its grey, cut to [0, 1] after each. What the authors do with PIL is in ``pillow``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GREY = np.array([0.2989, 0.587, 0.114], dtype=np.float32)
+
+
+def brightness(frames: np.ndarray, factor: float) -> np.ndarray:
+    """0 black, 1 as it is."""
+    return _blend(frames, 0, factor)
+
+
+def contrast(frames: np.ndarray, factor: float) -> np.ndarray:
+    """0 the frame's own mean grey, 1 as it is."""
+    return _blend(frames, (frames @ GREY).mean(axis=(1, 2))[:, None, None, None], factor)
+
+
+def saturation(frames: np.ndarray, factor: float) -> np.ndarray:
+    """0 grey, 1 as it is."""
+    return _blend(frames, (frames @ GREY)[..., None], factor)
+
+
+def hue(frames: np.ndarray, shift: float) -> np.ndarray:
+    """Turn the hue by ``shift`` of a full circle; value and saturation (HSV) stay."""
+    high, low = frames.max(axis=-1), frames.min(axis=-1)
+    chroma = high - low
+    sixths = _hue(frames, high, chroma) + np.float32(6 * shift)
+    result = np.empty_like(frames)
+    for channel, corner in enumerate((5, 3, 1)):
+        distance = (sixths + corner) % 6
+        distance = np.minimum(distance, 4 - distance)
+        result[..., channel] = high - chroma * np.clip(distance, 0, 1)
+    return result
+
+
+def gaussian_blur(frames: np.ndarray, sigma: float, size: int) -> np.ndarray:
+    """Blur with a sampled Gaussian, mirrored about the outer pixels.
+
+    Args:
+        frames: of any range.
+        sigma: standard deviation in pixels.
+        size: taps of the kernel, an odd number.
+    """
+    from scipy.ndimage import correlate1d
+
+    offsets = np.arange(size) - size // 2
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    used = kernel[np.abs(offsets) <= max(int(np.abs(offsets[kernel > 1e-9]).max()), 1)]
+    down = correlate1d(frames, used, axis=1, mode="mirror")
+    return np.asarray(correlate1d(down, used, axis=2, mode="mirror"))
+
+
+def noise(frames: np.ndarray, sigma: float, generator: np.random.Generator) -> np.ndarray:
+    """Add one field of Gaussian noise to all frames; nothing is cut.
+
+    Equal frames stay equal.
+
+    Args:
+        frames: of any range.
+        sigma: standard deviation in the units of the frames.
+        generator: where the field comes from, independent in each pixel and channel.
+    """
+    field = generator.standard_normal(frames.shape[1:], dtype=np.float32)
+    return frames + np.float32(sigma) * field
+
+
+def holes(frames: np.ndarray, sides: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Black rectangles anywhere inside the image, at the same places in all frames.
+
+    Args:
+        frames: of any type and range.
+        sides: ``(number of holes, 2)``: height and width of each in pixels, at least 1.
+        generator: where the places come from.
+    """
+    result = frames.copy()
+    limits = frames.shape[1:3]
+    for height, width in np.minimum(sides, limits):
+        row = generator.integers(limits[0] - height + 1)
+        column = generator.integers(limits[1] - width + 1)
+        result[:, row : row + height, column : column + width] = 0
+    return result
+
+
+def _blend(frames: np.ndarray, other: np.ndarray | float, factor: float) -> np.ndarray:
+    blended = np.float32(factor) * frames + np.float32(1 - factor) * other
+    return np.clip(blended, 0, 1, out=blended)
+
+
+def _hue(frames: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """Hue in sixths of a circle, from -1 to 5; 0 for grey."""
+    red, green, blue = np.moveaxis(frames, -1, 0)
+    divisor = np.where(chroma == 0, np.float32(1), chroma)
+    return np.select(
+        [high == red, high == green],
+        [(green - blue) / divisor, (blue - red) / divisor + 2],
+        (red - green) / divisor + 4,
+    ).astype(np.float32)
