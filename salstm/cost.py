@@ -47,7 +47,7 @@ def count(module: nn.Module, example: torch.Tensor) -> Figures:
     Returns:
         `parameters`, `parameters_trainable`, `parameters_module`, `macs`, `flops`, `macs_module`,
         `macs_fvcore`, `macs_torch`, `activations` (output elements of the counted operators),
-        `elements_light`, and as text `operators_counted` ("conv 123, linear 456", in multiply-adds)
+        `elements_light`, and as text `operators_counted` ("linear 456, bmm 12", in multiply-adds)
         and `operators_ignored` (in output elements). `_module` is the head alone, NaN where there
         is none.
 
@@ -236,13 +236,15 @@ def _by_torch(module: nn.Module, example: torch.Tensor) -> int:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    recurrent = any(isinstance(part, torch.nn.RNNBase) for part in module.modules())
     with contextlib.ExitStack() as stack:
         stack.enter_context(_unfused())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        if recurrent:
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        if any(isinstance(part, torch.nn.RNNBase) for part in module.modules()):
+            # Not `mkldnn.flags(...)`: it sets a flag for Intel GPUs too, and warns without one.
+            before = torch.backends.mkldnn.set_flags(_enabled=False)
+            stack.callback(torch.backends.mkldnn.set_flags, _enabled=before[0])
+            if example.is_cuda:
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.enter_context(torch.no_grad())
         counter = stack.enter_context(FlopCounterMode(display=False))
         module(example)
@@ -287,6 +289,6 @@ def _peak_of_tensors(run: Callable[[], object], known: set[int]) -> int:
 
 
 def _listed(counts: Counter[str]) -> str:
-    """ "conv 123, linear 45", the largest first."""
+    """Counts as text, the largest first: 'linear 456, bmm 12'."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} {value}" for name, value in ordered if value)

@@ -17,73 +17,29 @@ from typing import Any
 
 Handler = Callable[[list[Any], list[Any]], Counter[str]]
 
-# A few operations for each element that they read or write, whatever the parameters.
-LIGHT = (
-    # functions of one number
-    "abs celu clamp clamp_max clamp_min cos elu erf exp expm1 gelu glu hardsigmoid hardswish "
-    "hardtanh leaky_relu log log1p log_sigmoid log_softmax mish neg pow prelu reciprocal relu "
-    "relu6 rsqrt selu sigmoid sign silu sin softmax softplus sqrt square tanh "
-    # arithmetic and comparisons
-    "add addcdiv addcmul div fmod isnan le lerp logical_and logical_not logical_or lt maximum "
-    "minimum ne round rsub sub true_divide where "
-    # reductions
-    "all amax amin any argmax argmin cumsum linalg_vector_norm logsumexp max mean min norm prod "
-    "sort std sum topk var "
-    # norms, pooling, upsampling, resampling
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d avg_pool1d avg_pool2d batch_norm "
-    "grid_sampler group_norm instance_norm layer_norm max_pool1d max_pool2d "
-    "max_pool2d_with_indices rms_norm upsample_bicubic2d upsample_bilinear2d upsample_linear1d "
-    "upsample_nearest1d upsample_nearest2d"
-).split()
+# A few operations for each element that they read or write, whatever the parameters: functions of
+# one number, arithmetic, reductions, norms, pooling, resampling.
+LIGHT = """
+    abs celu clamp clamp_max clamp_min cos elu erf exp expm1 gelu glu hardsigmoid hardswish hardtanh
+    leaky_relu log log1p log_sigmoid log_softmax mish neg pow prelu reciprocal relu relu6 rsqrt selu
+    sigmoid sign silu sin softmax softplus sqrt square tanh
+    add addcdiv addcmul div fmod isnan le lerp logical_and logical_not logical_or lt maximum minimum
+    ne round rsub sub true_divide where
+    all amax amin any argmax argmin cumsum linalg_vector_norm logsumexp max mean min norm prod sort
+    std sum topk var
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d avg_pool1d avg_pool2d batch_norm
+    grid_sampler group_norm instance_norm layer_norm max_pool1d max_pool2d max_pool2d_with_indices
+    rms_norm upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
+    upsample_nearest2d
+"""
 # Copies and views that fvcore does not list as free.
-FREE = [
-    "T",
-    "alias",
-    "broadcast_to",
-    "clone",
-    "col2im",
-    "conj",
-    "empty_like",
-    "expand_as",
-    "feature_dropout",
-    "fill",
-    "flip",
-    "im2col",
-    "index_select",
-    "lift_fresh",
-    "linspace",
-    "mT",
-    "masked_select",
-    "meshgrid",
-    "movedim",
-    "moveaxis",
-    "numpy_T",
-    "one_hot",
-    "ones_like",
-    "pad",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "ravel",
-    "reflection_pad2d",
-    "repeat",
-    "repeat_interleave",
-    "replication_pad2d",
-    "reshape_as",
-    "resolve_conj",
-    "scalar_tensor",
-    "scatter",
-    "swapaxes",
-    "take",
-    "take_along_dim",
-    "tensor_split",
-    "tile",
-    "tril",
-    "triu",
-    "unflatten",
-    "unfold",
-    "view_as",
-    "zero",
-]
+FREE = """
+    T alias broadcast_to clone col2im conj empty_like expand_as feature_dropout fill flip im2col
+    index_select lift_fresh linspace mT masked_select meshgrid movedim moveaxis numpy_T one_hot
+    ones_like pad pixel_shuffle pixel_unshuffle ravel reflection_pad2d repeat repeat_interleave
+    replication_pad2d reshape_as resolve_conj scalar_tensor scatter swapaxes take take_along_dim
+    tensor_split tile tril triu unflatten unfold view_as zero
+"""
 
 
 def handlers() -> dict[str, Handler | None]:
@@ -91,12 +47,12 @@ def handlers() -> dict[str, Handler | None]:
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as OWN
 
     table: dict[str, Handler | None] = {}
-    for name in FREE:
+    for name in FREE.split():
         table[f"aten::{name}"] = table[f"aten::{name}_"] = None
-    for name in LIGHT:
+    for name in LIGHT.split():
         table[f"aten::{name}"] = table[f"aten::{name}_"] = _light(name, OWN.get(f"aten::{name}"))
     for name, macs in HEAVY.items():
-        table[f"aten::{name}"] = _heavy(name, macs, OWN.get(f"aten::{name}"))
+        table[f"aten::{name}"] = _heavy(name.strip("_"), macs, OWN.get(f"aten::{name}"))
     table["aten::mul"] = table["aten::mul_"] = _multiply
     return table
 
@@ -122,7 +78,10 @@ def _own(name: str, own: Any, inputs: list[Any], outputs: list[Any]) -> Counter[
     """What fvcore's handler counts, in its column; nothing if it has none."""
     if own is None:
         return Counter()
-    value = own(inputs, outputs)
+    try:
+        value = own(inputs, outputs)
+    except (AssertionError, IndexError):  # what it cannot count it would not have counted
+        return Counter()
     return Counter({f"fvcore:{name}": sum(value.values()) if isinstance(value, dict) else value})
 
 
@@ -221,5 +180,5 @@ def _shape(value: Any) -> list[int]:
 
 
 def _elements(value: Any) -> int:
-    """Elements of a traced tensor; 1 for a number, 0 for what is no tensor."""
+    """Elements of a traced tensor; 0 for what is no tensor."""
     return math.prod(value.type().sizes()) if value.isCompleteTensor() else 0

@@ -7,7 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 
-Pair = tuple[np.ndarray, np.ndarray]
+from salstm.data.geometry import Pair
+from salstm.data.recipes_augment import (
+    dcsaunet,
+    esfpnet,
+    fanet,
+    fcbformer,
+    hardnet_dfus,
+    ssformer,
+)
+from salstm.data.someof import missformer
 
 
 def none(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
@@ -95,4 +104,11 @@ def _sources(height: int, width: int, angle: int) -> tuple[np.ndarray, np.ndarra
 AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]] = {
     "none": none,
     "rotflip": rotflip,
+    "missformer": missformer,
+    "dcsaunet": dcsaunet,
+    "fcbformer": fcbformer,
+    "ssformer": ssformer,
+    "hardnet_dfus": hardnet_dfus,
+    "fanet": fanet,
+    "esfpnet": esfpnet,
 }

@@ -29,15 +29,16 @@ def saturation(frames: np.ndarray, factor: float) -> np.ndarray:
 
 def hue(frames: np.ndarray, shift: float) -> np.ndarray:
     """Turn the hue by ``shift`` of a full circle; value and saturation (HSV) stay."""
-    high, low = frames.max(axis=-1), frames.min(axis=-1)
+    red, green, blue = np.ascontiguousarray(np.moveaxis(frames, -1, 0))
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
     chroma = high - low
-    sixths = _hue(frames, high, chroma) + np.float32(6 * shift)
-    result = np.empty_like(frames)
-    for channel, corner in enumerate((5, 3, 1)):
-        distance = (sixths + corner) % 6
-        distance = np.minimum(distance, 4 - distance)
-        result[..., channel] = high - chroma * np.clip(distance, 0, 1)
-    return result
+    divisor = np.where(chroma == 0, np.float32(1), chroma)
+    sixths = np.where(high == green, (blue - red) / divisor + 2, (red - green) / divisor + 4)
+    sixths = np.where(high == red, (green - blue) / divisor, sixths) + np.float32(6 * shift)
+    sixths -= 6 * np.floor(sixths / 6)
+    shares = np.abs(sixths - 3) - 1, 2 - np.abs(sixths - 2), 2 - np.abs(sixths - 4)
+    return np.stack([low + chroma * np.clip(share, 0, 1) for share in shares], axis=-1)
 
 
 def gaussian_blur(frames: np.ndarray, sigma: float, size: int) -> np.ndarray:
@@ -92,14 +93,3 @@ def holes(frames: np.ndarray, sides: np.ndarray, generator: np.random.Generator)
 def _blend(frames: np.ndarray, other: np.ndarray | float, factor: float) -> np.ndarray:
     blended = np.float32(factor) * frames + np.float32(1 - factor) * other
     return np.clip(blended, 0, 1, out=blended)
-
-
-def _hue(frames: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Hue in sixths of a circle, from -1 to 5; 0 for grey."""
-    red, green, blue = np.moveaxis(frames, -1, 0)
-    divisor = np.where(chroma == 0, np.float32(1), chroma)
-    return np.select(
-        [high == red, high == green],
-        [(green - blue) / divisor, (blue - red) / divisor + 2],
-        (red - green) / divisor + 4,
-    ).astype(np.float32)

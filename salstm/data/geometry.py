@@ -8,7 +8,9 @@ matrices are in x, y order (column first), as in OpenCV, scikit-image and torchv
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -114,9 +116,10 @@ def warp(
         border: as in ``nearest``.
         order: of the frames: 0 nearest, 1 linear.
     """
-    read = {0: nearest(frames, sources, border, first=1)} if order == 0 else {}
-    image = read[0] if order == 0 else linear(frames, sources, border)
-    return image, nearest(label, sources, border, first=0)
+    truth = nearest(label, sources, border, first=0)
+    if order == 0:
+        return nearest(frames, sources, border, first=1), truth
+    return linear(frames, sources, border), truth
 
 
 def nearest(array: np.ndarray, sources: Pair, border: str, *, first: int) -> np.ndarray:
@@ -156,10 +159,12 @@ def linear(frames: np.ndarray, sources: Pair, border: str) -> np.ndarray:
 
     height, width = frames.shape[1:3]
     size = height * width
-    rows, row_weights = _taps(sources[0], height, border)
-    columns, column_weights = _taps(sources[1], width, border)
-    index = rows[..., :, None] * np.int32(width) + columns[..., None, :]  # (H, W, 2, 2)
-    weights = row_weights[..., :, None] * column_weights[..., None, :]
+    index = np.empty((size, 4), dtype=np.int32)
+    weights = np.empty((size, 4), dtype=np.float32)
+    corners = product(_taps(sources[0], height, border), _taps(sources[1], width, border))
+    for k, ((row, row_weight), (column, column_weight)) in enumerate(corners):
+        index[:, k] = (row * width + column).ravel()
+        weights[:, k] = (row_weight * column_weight).ravel()
     starts = np.arange(0, 4 * size + 1, 4, dtype=np.int32)
     operator = csr_array((weights.ravel(), index.ravel(), starts), shape=(size, size))
     pixels = frames.reshape(len(frames), size, -1).astype(np.float32)
@@ -169,14 +174,14 @@ def linear(frames: np.ndarray, sources: Pair, border: str) -> np.ndarray:
     return result.astype(frames.dtype, copy=False)
 
 
-def _taps(position: np.ndarray, size: int, border: str) -> Pair:
-    """The two pixels around each position, int32 ``(H, W, 2)``, and their weights, float32."""
+def _taps(position: np.ndarray, size: int, border: str) -> Iterator[Pair]:
+    """The pixel before each position and the one after, int32, with their weights, float32."""
     low = np.floor(position)
     upper = (position - low).astype(np.float32)
-    index, outside = _bounded(np.stack([low, low + 1], axis=-1), size, border)
-    weights = np.stack([1 - upper, upper], axis=-1)
-    weights[outside] = 0
-    return index, weights
+    for step, weight in ((0, 1 - upper), (1, upper)):
+        index, outside = _bounded(low + step, size, border)
+        weight[outside] = 0
+        yield index, weight
 
 
 def _bounded(index: np.ndarray, size: int, border: str) -> Pair:

@@ -126,8 +126,11 @@ def _folders(folder: Path, part: str) -> tuple[Path, Path]:
 
 
 def _listed(raw: Path | str) -> dict[str, str]:
-    """Image id -> 'Training', 'Validation' or 'Test'. Images without any ground truth do not count:
-    the test images were published years before their masks."""
+    """Image id -> 'Training', 'Validation' or 'Test'.
+
+    A part whose ground truth is not there does not count: the test images were published years
+    before their masks.
+    """
     folder = find(raw)
     return {
         path.stem: part

@@ -39,9 +39,7 @@ def enhanced(frames: np.ndarray, name: str, factor: float) -> np.ndarray:
     return each(frames, lambda image: ENHANCERS[name](image).enhance(factor))
 
 
-def rotated(
-    frames: np.ndarray, degrees: float, resample: Image.Resampling = NEAREST
-) -> np.ndarray:
+def rotated(frames: np.ndarray, degrees: float, resample: Image.Resampling = NEAREST) -> np.ndarray:
     """Rotate counter-clockwise about the middle, same size, black outside."""
     return each(frames, lambda image: image.rotate(degrees, resample=resample))
 
@@ -51,9 +49,7 @@ def rotated_whole(frames: np.ndarray, degrees: float) -> np.ndarray:
     return each(frames, lambda image: _middle(image.rotate(degrees, expand=True), image.size))
 
 
-def resized(
-    frames: np.ndarray, height: int, width: int, resample: Image.Resampling
-) -> np.ndarray:
+def resized(frames: np.ndarray, height: int, width: int, resample: Image.Resampling) -> np.ndarray:
     """Resize on PIL's grid: the outer edges of the images coincide."""
     return each(frames, lambda image: image.resize((width, height), resample))
 

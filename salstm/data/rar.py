@@ -142,10 +142,9 @@ def _entries(text: str, mark: str) -> list[dict[str, str]]:
     return [{key.strip(): value for key, _, value in block} for block in pairs]
 
 
-# 7z stands last: without its RAR part it may list an archive that it cannot unpack.
 TOOLS = (
     Tool("unrar", ("vt", "-cfg-", "-p-", "--"), ("p", "-cfg-", "-p-", "-inul", "--"), _unrar),
-    Tool("bsdtar", ("-tvf",), ("-xOf",), _bsdtar),
     Tool("7zz", ("l", "-slt", "--"), ("x", "-so", "--"), _sevenzip),
     Tool("7z", ("l", "-slt", "--"), ("x", "-so", "--"), _sevenzip),
+    Tool("bsdtar", ("-tvf",), ("-xOf",), _bsdtar),  # libarchive 3.6 fails on some RAR 5 files
 )

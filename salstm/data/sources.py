@@ -26,7 +26,7 @@ class Archive:
         sha256: hash that decides.
         md5: hash that decides where there is no ``sha256``.
         hint: ``algorithm:digits`` that somebody saw once and that does not decide.
-        needed: whether a split of ours uses it.
+        needed: whether the paper's split uses it.
     """
 
     file: str
@@ -79,7 +79,7 @@ class Source:
 
     @property
     def needed(self) -> tuple[Archive, ...]:
-        """The archives that a split of ours uses."""
+        """The archives that the paper's split uses."""
         return tuple(archive for archive in self.archives if archive.needed)
 
 

@@ -164,6 +164,12 @@ def _deviations(name: str, image_path: Path, label_path: Path) -> list[str]:
     except (FileNotFoundError, ValueError) as error:
         return [str(error)]
     problems = anatomy.problems(numbers, organs.numbers(organs.BTCV))
+    liver = image.array[numbers == organs.numbers(organs.BTCV)["liver"]]
+    if liver.size and not 0 <= np.median(liver) <= 250:
+        problems.append(
+            f"the liver's median is {np.median(liver):.0f}, 0 to 250 is usual: the image is not in "
+            f"Hounsfield units"
+        )
     depth = len(image.array)
     if name in DEPTHS and depth != DEPTHS[name]:
         problems.append(f"{depth} slices, officially {DEPTHS[name]}")

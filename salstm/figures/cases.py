@@ -71,7 +71,7 @@ def choose(scores: Frame) -> dict[str, str]:
 def _case_scores(data: Collected, dataset: str) -> Frame:
     """Dice and HD95 of each cell and case: means over the classes."""
     keys = ["baseline", "variant", "seed", "case"]
-    rows = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
+    rows: Frame = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
     return rows.groupby(keys, sort=False)[["dice", "hd95"]].mean().reset_index()
 
 

@@ -47,7 +47,10 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
 
 def _loss(axes: Axes, runs: Frame) -> None:
     for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
-        look = {"color": style.colour(str(variant)), "ls": style.dashes(str(variant))}
+        look: dict[str, Any] = {
+            "color": style.colour(str(variant)),
+            "ls": style.dashes(str(variant)),
+        }
         axes.plot(run["epoch"], run["loss"], lw=1.1, alpha=0.85, marker=_marker(run), ms=3, **look)
 
 
@@ -55,7 +58,7 @@ def _dice(axes: Axes, runs: Frame) -> None:
     for (variant, _), run in runs.groupby(["variant", "seed"], sort=False):
         for name, (line, width) in DICE.items():
             known = run.dropna(subset=name)
-            look = {"color": style.colour(str(variant)), "ls": line, "lw": width}
+            look: dict[str, Any] = {"color": style.colour(str(variant)), "ls": line, "lw": width}
             axes.plot(known["epoch"], known[name], marker=_marker(known), ms=3, alpha=0.85, **look)
 
 

@@ -123,5 +123,7 @@ def _outline(mask: NDArray[np.bool_], width: int, *, inside: bool = False) -> ND
     from scipy import ndimage
 
     if inside:
-        return mask & ~ndimage.binary_erosion(mask, iterations=width, border_value=1)
-    return ndimage.binary_dilation(mask, iterations=width) & ~mask
+        core = ndimage.binary_erosion(mask, iterations=width, border_value=1)
+        return np.logical_and(mask, np.logical_not(core))
+    grown = ndimage.binary_dilation(mask, iterations=width)
+    return np.logical_and(grown, np.logical_not(mask))

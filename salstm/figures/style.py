@@ -17,13 +17,13 @@ FAINT = "#8a8a8b"
 GRID = "#d9d9da"
 # Okabe and Ito's colours; each variant also has its own dashes.
 VARIANTS = {
-    "plain": ("#56616b", "-"),
+    "plain": ("#333a40", "-"),
     "salstm": ("#d55e00", "-"),
     "lstmsa": ("#0072b2", "-"),
     "stack": ("#cc79a7", "--"),
     "convlstm": ("#009e73", "--"),
 }
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "axes.edgecolor": FAINT,
     "axes.grid": True,
     "axes.labelcolor": INK,

@@ -10,7 +10,7 @@ from salstm.collection import STATES
 from salstm.tables.layout import MINUS, number
 from salstm.tables.numbers import MEAN
 
-ZERO = dict.fromkeys(("+0.00", f"{MINUS}0.00"), "0.00")
+ZERO: dict[str, str] = {"+0.00": "0.00", f"{MINUS}0.00": "0.00"}
 STACKED_IMAGES = ("synapse", "isic2018")
 """Datasets whose modules see the same frame three times."""
 

@@ -82,3 +82,24 @@ def rewrite() -> Rewrite:
         Nifti1Image(array, image.affine).to_filename(path)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def abdomens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five small phantom CT volumes, one of each way of storing them; never changed."""
+    folder = tmp_path_factory.mktemp("phantom") / "synapse"
+    return phantoms.synapse(folder, volumes=5, seed=3, size=(40, 56), slices=(10, 12))
+
+
+@pytest.fixture(scope="session")
+def lesions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight small phantom skin lesions; never changed."""
+    folder = tmp_path_factory.mktemp("phantom") / "isic2018"
+    return phantoms.isic2018(folder, images=8, seed=3, size=(40, 64))
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small phantom videos, the second with a gap; never changed."""
+    folder = tmp_path_factory.mktemp("phantom") / "cvc_clinicdb"
+    return phantoms.cvc_clinicdb(folder, sequences=4, frames=6, seed=3, size=(40, 52))

@@ -31,7 +31,7 @@ def random(*shape: int, seed: int = 1) -> torch.Tensor:
 
 
 def test_is_the_authors_function():
-    assert all(d < 1e-6 for d in authors.parity(NAME, outputs=9))
+    assert all(d < 1e-10 for d in authors.parity(NAME, outputs=9))
 
 
 def test_counts_match_the_authors():

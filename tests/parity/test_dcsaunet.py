@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parity
 
 
 def test_is_the_authors_function():
-    assert all(d < 1e-6 for d in authors.parity("dcsaunet", outputs=1))
+    assert all(d < 1e-10 for d in authors.parity("dcsaunet", outputs=1))
 
 
 def test_counts_match_the_authors():

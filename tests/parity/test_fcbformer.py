@@ -42,7 +42,7 @@ def weights_file(path: Path, *, without: str = "", extra: str = "") -> dict[str,
 
 
 def test_is_the_authors_function():
-    assert all(d < 1e-6 for d in authors.parity("fcbformer", outputs=1))
+    assert all(d < 1e-10 for d in authors.parity("fcbformer", outputs=1))
 
 
 def test_counts_match_the_authors():

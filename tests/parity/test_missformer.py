@@ -35,7 +35,7 @@ def maps(height: int, width: int) -> list[torch.Tensor]:
 
 
 def test_is_the_authors_function():
-    assert all(d < 1e-6 for d in authors.parity(NAME, outputs=9))
+    assert all(d < 1e-10 for d in authors.parity(NAME, outputs=9))
 
 
 def test_counts_match_the_authors():

@@ -25,7 +25,7 @@ def build(**options) -> torch.nn.Module:
 
 def test_is_the_authors_function():
     differences = authors.parity("resunet", outputs=1, read=probabilities)
-    assert all(difference < 1e-6 for difference in differences)
+    assert all(difference < 1e-10 for difference in differences)
 
 
 def test_counts_match_the_authors():

@@ -39,7 +39,7 @@ def weights(*, without: str = "", extra: str = "") -> dict[str, Tensor]:
 
 
 def test_is_the_authors_function():
-    assert all(d < 1e-6 for d in authors.parity("ssformer", outputs=1))
+    assert all(d < 1e-10 for d in authors.parity("ssformer", outputs=1))
 
 
 def test_counts_match_the_authors():

@@ -24,7 +24,7 @@ def probabilities_with_swapped_halves(network: torch.nn.Module, x: Tensor) -> li
 
 def test_is_the_authors_function():
     differences = authors.parity("unet", outputs=1, read=probabilities)
-    assert all(difference < 1e-6 for difference in differences)
+    assert all(difference < 1e-10 for difference in differences)
 
 
 def test_the_order_of_the_concatenation_matters():

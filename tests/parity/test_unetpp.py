@@ -21,7 +21,7 @@ def probabilities(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
 def test_is_the_authors_function():
     differences = authors.parity("unetpp", outputs=1, read=probabilities, auxiliary=True)
     assert len(differences) == 4
-    assert all(difference < 1e-6 for difference in differences)
+    assert all(difference < 1e-10 for difference in differences)
 
 
 def test_the_main_logits_need_no_auxiliary_heads():

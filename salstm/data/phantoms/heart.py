@@ -1,22 +1,11 @@
-"""Built-in stand-ins for the datasets, in the official raw formats.
-
-For the demo and the tests, never for results. Each function writes one dataset; the same seed gives
-the same files.
-"""
+"""Hearts in cine-MRI: the phantom of ACDC."""
 
 from __future__ import annotations
 
 import gzip
-import inspect
-import json
-import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-
-from salstm.data import choices
 
 GROUPS = ("NOR", "MINF", "DCM", "HCM", "RV")
 
@@ -61,48 +50,6 @@ def acdc(
     for number in range(1, patients + 1):
         _patient(folder / "training" / f"patient{number:03d}", number, seed, size, slices)
     return folder
-
-
-PHANTOMS: dict[str, Callable[..., Path]] = {"acdc": acdc}
-
-
-def ensure(dataset: str, folder: Path | str, parameters: Mapping[str, Any]) -> None:
-    """Have phantom data of these parameters in a folder; does nothing if they are there.
-
-    A file ``phantom.json`` marks a folder as made here; no other folder is ever written to.
-
-    Args:
-        dataset: a name from ``PHANTOMS``.
-        folder: the raw folder of the dataset.
-        parameters: keyword arguments of the dataset's function.
-
-    Raises:
-        ValueError: there is no phantom of that dataset, or a parameter that it does not have.
-        FileExistsError: the folder holds data that were not made here.
-    """
-    make = PHANTOMS[choices.check("phantom", dataset, PHANTOMS)]
-    allowed = [name for name in inspect.signature(make).parameters if name != "folder"]
-    for name in parameters:
-        choices.check(f"parameter of phantom {dataset}", name, allowed)
-    folder = Path(folder)
-    mark = json.dumps({"dataset": dataset, **parameters}, sort_keys=True) + "\n"
-    marked = folder / "phantom.json"
-    if marked.is_file() and marked.read_text(encoding="utf-8") == mark:
-        return
-    if folder.exists() and any(folder.iterdir()) and not marked.is_file():
-        raise FileExistsError(
-            f"{folder}: holds data that are no phantoms, and the configuration asks for phantoms "
-            f"there; choose another raw folder, or set phantom to null to use these data"
-        )
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        make(partial, **parameters)
-        (partial / marked.name).write_text(mark, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _patient(

@@ -1,0 +1,341 @@
+"""Is a difference between two trainings more than chance? Clustered by patient or sequence.
+
+The unit of chance is the group (a patient's two volumes, a video's frames are no independent
+observations), the estimate is the mean over cases. An estimate over groups g with sums s_g and
+sizes n_g is sum(s_g) / sum(n_g). Nothing here draws without a generator from the caller, and
+nothing is tested that the caller did not declare. Undefined is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+EXACT = 20  # groups up to which all sign patterns are gone through: 2**20, in 0.1 s
+BATCH = 2**22  # drawn numbers held at one time
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Values summed by group.
+
+    Attributes:
+        sums: of the values of each group.
+        sizes: defined values in each group, at least 1.
+    """
+
+    sums: Floats
+    sizes: Floats
+
+    @property
+    def mean(self) -> float:
+        """Mean over the values; NaN without any."""
+        return float(self.sums.sum() / self.sizes.sum()) if len(self.sums) else math.nan
+
+    @property
+    def means(self) -> Floats:
+        """Mean of each group."""
+        return self.sums / self.sizes
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean, between groups; NaN for fewer than two groups."""
+        if len(self.sums) < 2:
+            return math.nan
+        rest = self.sums - self.mean * self.sizes
+        spread = len(rest) / (len(rest) - 1) * float(rest @ rest)
+        return math.sqrt(spread) / float(self.sizes.sum())
+
+
+def clusters(values: Floats, groups: NDArray) -> Clusters:
+    """Sum values by group.
+
+    Args:
+        values: one per case; NaN values are left out, and groups that have no other.
+        groups: the group of each value.
+
+    Returns:
+        The groups in sorted order.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    defined = ~np.isnan(values)
+    _, index = np.unique(np.asarray(groups)[defined], return_inverse=True)
+    sizes = np.bincount(index).astype(np.float64)
+    return Clusters(np.bincount(index, values[defined], len(sizes)), sizes)
+
+
+def interval(
+    data: Clusters,
+    generator: np.random.Generator,
+    *,
+    method: str = "studentised",
+    level: float = 0.95,
+    resamples: int = 10_000,
+) -> tuple[float, float]:
+    """Confidence interval of the mean over cases, by resampling groups.
+
+    Args:
+        data: values by group.
+        generator: source of chance; not used by 't'.
+        method: 'studentised' (bootstrap of the t statistic), 'percentile', 'bca', or 't'
+            (Student's t with the standard error between groups).
+        level: coverage aimed at.
+        resamples: bootstrap draws.
+
+    Returns:
+        (low, high); NaN for fewer than two groups. A mean without spread has no width.
+
+    Raises:
+        ValueError: unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: found {method!r}, allowed are {', '.join(METHODS)}")
+    if len(data.sums) < 2:
+        return math.nan, math.nan
+    if data.error <= 1e-12 * abs(data.mean) or data.error == 0:
+        return data.mean, data.mean
+    return METHODS[method](data, generator, level, resamples)
+
+
+def sign_flip(data: Clusters, generator: np.random.Generator, resamples: int = 10_000) -> float:
+    """Two-sided p of the mean, under random signs of the groups' sums.
+
+    Exact (all sign patterns) up to `EXACT` groups, else by drawing, with the observed pattern
+    among the drawn ones.
+
+    Args:
+        data: differences by group.
+        generator: source of chance; not used where the test is exact.
+        resamples: draws where it is not.
+
+    Returns:
+        p, at least `smallest_p`; NaN without groups.
+    """
+    sums = np.abs(data.sums)
+    if not len(sums):
+        return math.nan
+    observed = abs(float(data.sums.sum())) - 1e-9 * float(sums.sum())
+    if len(sums) <= EXACT:
+        totals = np.zeros(1)
+        for one in sums[1:]:  # the first sign is fixed: the other half mirrors this one
+            totals = np.concatenate((totals + one, totals - one))
+        return float(np.mean(np.abs(totals + sums[0]) >= observed))
+    found = 0
+    for count in _batches(resamples, len(sums)):
+        signs = generator.integers(0, 2, (count, len(sums)), dtype=np.int8)
+        found += int(np.count_nonzero(np.abs(sums.sum() - 2 * (signs @ sums)) >= observed))
+    return (found + 1) / (resamples + 1)
+
+
+def wilcoxon(data: Clusters) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test on the groups' means.
+
+    Args:
+        data: differences by group.
+
+    Returns:
+        p (zeros split between the signs); 1 if all means are zero, NaN without groups.
+    """
+    from scipy import stats
+
+    if not len(data.sums):
+        return math.nan
+    if not data.means.any():
+        return 1.0
+    return float(stats.wilcoxon(data.means, zero_method="zsplit").pvalue)
+
+
+def smallest_p(groups: int, resamples: int = 10_000) -> float:
+    """Smallest two-sided p that `sign_flip` can reach: with few groups nothing is significant."""
+    if groups < 1:
+        return math.nan
+    return 2.0 ** (1 - groups) if groups <= EXACT else 1 / (resamples + 1)
+
+
+def holm(p: Floats) -> Floats:
+    """Adjust p values for a family of tests (Holm's step-down method).
+
+    Args:
+        p: all p values of the declared family; NaN where a test could not be made. It still counts
+            as a member: a gap must not make the others easier.
+
+    Returns:
+        Adjusted values in the same order, NaN where p is.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")  # NaN last
+    factors = np.arange(len(p), 0, -1)
+    adjusted = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    result = np.empty_like(p)
+    result[order] = adjusted
+    return np.where(np.isnan(p), np.nan, result)
+
+
+def effect_size(data: Clusters) -> float:
+    """Mean of the groups' means over their sd (Cohen's d for pairs); NaN below two groups."""
+    if len(data.sums) < 2:
+        return math.nan
+    spread = float(data.means.std(ddof=1))
+    return float(data.means.mean()) / spread if spread > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How a ranking holds when the groups are drawn again.
+
+    Attributes:
+        ranks: of each algorithm on all groups, 1 is best; NaN where it has no value.
+        tau: Kendall's tau of each draw's ranking to that one; NaN for fewer than two algorithms.
+        shares: shares[a, r] of the draws in which algorithm a has rank r + 1.
+    """
+
+    ranks: Floats
+    tau: Floats
+    shares: Floats
+
+
+def rank_stability(
+    values: Floats,
+    groups: NDArray,
+    generator: np.random.Generator,
+    *,
+    lower_is_better: bool = False,
+    resamples: int = 10_000,
+) -> Stability:
+    """Rank algorithms by their mean over cases, and again on bootstrap draws of the groups.
+
+    Args:
+        values: one row per case, one column per algorithm; NaN values are left out of the means.
+        groups: the group of each case.
+        generator: source of chance.
+        lower_is_better: for distances.
+        resamples: bootstrap draws.
+
+    Returns:
+        Ranks, taus and rank shares; in a draw, ties share the better rank, an algorithm without a
+        value has the last one.
+    """
+    values = np.asarray(values, dtype=np.float64) * (-1 if lower_is_better else 1)
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    number = int(index.max()) + 1 if len(index) else 0
+    member = np.zeros((number, len(index)))
+    member[index, np.arange(len(index))] = 1
+    sums, sizes = member @ np.nan_to_num(values), member @ ~np.isnan(values)
+    full = _ratio(sums.sum(0), sizes.sum(0))
+    known = ~np.isnan(full)
+    ranks = np.where(known, 1 + (full[None] > full[:, None]).sum(1), np.nan)
+    order = np.sign(full[known][:, None] - full[known])
+    taus, shares = [], np.zeros((values.shape[1], values.shape[1]))
+    for weights in _draws(number, generator, resamples, width=max(number, values.shape[1] ** 2)):
+        means = np.nan_to_num(_ratio(weights @ sums, weights @ sizes), nan=-np.inf)
+        for row, better in zip(shares, _better(means), strict=True):
+            row += np.bincount(better, minlength=len(row)) / resamples
+        pairs = np.sign(np.nan_to_num(means[:, known][:, :, None] - means[:, known][:, None]))
+        taus.append(_ratio((pairs * order).sum((1, 2)), _norm(pairs, order)))
+    shares[~known] = np.nan
+    return Stability(ranks, np.concatenate(taus) if taus else np.empty(0), shares)
+
+
+def _better(means: Floats) -> NDArray[np.intp]:
+    """For each algorithm and draw, how many others have a higher mean."""
+    return (means[:, None, :] > means[:, :, None]).sum(2).T
+
+
+def _norm(pairs: Floats, order: Floats) -> Floats:
+    """Kendall's tau-b: pairs without a tie, on both sides."""
+    return np.sqrt((pairs**2).sum((1, 2)) * (order**2).sum())
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
+
+
+def _batches(resamples: int, width: int) -> list[int]:
+    size = max(1, BATCH // max(width, 1))
+    return [min(size, resamples - start) for start in range(0, resamples, size)]
+
+
+def _draws(
+    groups: int, generator: np.random.Generator, resamples: int, width: int | None = None
+) -> list[Floats] | map:
+    """Batches of bootstrap draws: how often each group was drawn, (draws, groups)."""
+    if not groups:
+        return []
+    shares = np.full(groups, 1 / groups)
+    sizes = _batches(resamples, width or groups)
+    return map(lambda size: generator.multinomial(groups, shares, size).astype(float), sizes)
+
+
+def _resampled(
+    data: Clusters, generator: np.random.Generator, resamples: int
+) -> tuple[Floats, Floats]:
+    """Mean and its standard error in each bootstrap draw."""
+    means, errors = [], []
+    s, n = data.sums, data.sizes
+    for weights in _draws(len(s), generator, resamples):
+        total = weights @ n
+        mean = weights @ s / total
+        spread = weights @ (s * s) - 2 * mean * (weights @ (s * n)) + mean**2 * (weights @ (n * n))
+        means.append(mean)
+        errors.append(np.sqrt(np.maximum(spread, 0) * len(s) / (len(s) - 1)) / total)
+    return np.concatenate(means), np.concatenate(errors)
+
+
+def _percentile(
+    data: Clusters, generator: np.random.Generator, level: float, resamples: int
+) -> tuple[float, float]:
+    means, _ = _resampled(data, generator, resamples)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _bca(
+    data: Clusters, generator: np.random.Generator, level: float, resamples: int
+) -> tuple[float, float]:
+    """Efron's bias-corrected and accelerated interval, the jackknife over groups."""
+    from scipy.special import ndtr, ndtri
+
+    means, _ = _resampled(data, generator, resamples)
+    below = np.mean(means < data.mean) + np.mean(means == data.mean) / 2
+    bias = ndtri(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
+    left = (data.sums.sum() - data.sums) / (data.sizes.sum() - data.sizes)
+    away = left.mean() - left
+    cubes = 6 * float((away**2).sum()) ** 1.5
+    acceleration = float((away**3).sum()) / cubes if cubes > 0 else 0.0
+    z = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
+    low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z)))
+    return float(low), float(high)
+
+
+def _student(
+    data: Clusters, generator: np.random.Generator, level: float, resamples: int
+) -> tuple[float, float]:
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(data.sums) - 1, (1 + level) / 2)) * data.error
+    return data.mean - half, data.mean + half
+
+
+def _studentised(
+    data: Clusters, generator: np.random.Generator, level: float, resamples: int
+) -> tuple[float, float]:
+    means, errors = _resampled(data, generator, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (means - data.mean) / errors
+    t = np.where(errors > 0, t, np.where(means == data.mean, 0, np.copysign(np.inf, t)))
+    low, high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return data.mean - float(high) * data.error, data.mean - float(low) * data.error
+
+
+METHODS: Mapping = {
+    "studentised": _studentised,
+    "percentile": _percentile,
+    "bca": _bca,
+    "t": _student,
+}

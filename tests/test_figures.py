@@ -1,0 +1,179 @@
+"""The figures: right cases, right outlines, the same bytes each time, and something for every gap."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from salstm import collected, figures
+from salstm.data.store import Store
+from salstm.figures import cases, curves, panels, style
+from tests import synthetic
+from tests.synthetic import Made
+
+ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,), epochs=3)
+
+
+@pytest.fixture
+def layout(tmp_path: Path, cases_folder: Path) -> tuple[Path, Path]:
+    """results/<name> with prepared phantoms and predictions of two cells, and what was collected."""
+    results = tmp_path / "results"
+    (results / "acdc").mkdir(parents=True)
+    (results / "acdc/cases").symlink_to(cases_folder)
+    folder = synthetic.collect(tmp_path / "collected", ONE)
+    store = Store(cases_folder)
+    test = store.split("test")
+    scores = pd.read_csv(folder / "scores.csv", dtype={"case": str})
+    names = {f"{number:03d}": case.id for number, case in enumerate(test)}
+    scores = scores[scores["case"].isin(names)].assign(case=lambda frame: frame["case"].map(names))
+    scores.to_csv(folder / "scores.csv", index=False)
+    for variant in ONE.variants:
+        place = results / "acdc/mtunet" / variant / "seed0/predictions"
+        place.mkdir(parents=True)
+        shifted = {case.id: np.roll(store.labels(case), 1, axis=2) for case in test}
+        np.savez_compressed(place / "best_val.npz", **shifted)
+    return folder, results
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_every_figure_is_there_and_listed(layout, tmp_path):
+    out = tmp_path / "figures"
+    figures.write(*layout, out)
+    entries = json.loads((out / "figures.json").read_text())["figures"]
+    assert [entry["file"] for entry in entries] == ["curves-acdc", "cases-acdc-mtunet"]
+    for entry in entries:
+        assert ET.parse(out / f"{entry['file']}.svg").getroot().tag.endswith("svg")
+        assert size(out / f"{entry['file']}.png")[0] > 400
+    shown = [(one["variant"], one["role"]) for one in entries[1]["panels"]]
+    assert shown == [(variant, role) for variant in ONE.variants for role in cases.ROLES]
+    for panel in entries[1]["panels"]:
+        assert min(size(out / panel["file"])) >= panels.SIDE
+
+
+def test_the_same_results_give_the_same_bytes(layout, tmp_path):
+    for name in ("one", "two"):
+        figures.write(*layout, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(files) == 2 * 2 + 8 + 1
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
+            name
+        )
+
+
+def test_nothing_done_gives_an_empty_list(tmp_path):
+    states = {tuple(one.values()): ("missing", "not started") for one in ONE.identities()}
+    folder = synthetic.collect(tmp_path / "collected", replace(ONE, states=states))
+    figures.write(folder, tmp_path, tmp_path / "figures")
+    assert json.loads((tmp_path / "figures/figures.json").read_text()) == {"figures": []}
+
+
+def test_a_cell_without_predictions_has_no_pictures(layout, tmp_path, caplog):
+    folder, results = layout
+    (results / "acdc/mtunet/salstm/seed0/predictions/best_val.npz").unlink()
+    (entry,) = cases.draw(collected.read(folder), results, "acdc", tmp_path / "figures")
+    assert {panel["variant"] for panel in entry["panels"]} == {"plain"}
+    assert "no pictures of this cell" in caplog.text
+
+
+def test_best_median_and_worst():
+    frame = pd.DataFrame({"case": list("abcde"), "dice": [0.5, 0.9, np.nan, 0.1, 0.7]})
+    chosen = cases.choose(frame)
+    assert (chosen["best"], chosen["median"], chosen["worst"]) == ("b", "a", "d")
+    assert chosen["fixed"] == cases.choose(frame.assign(dice=0.3).iloc[::-1])["fixed"]
+    assert cases.choose(frame.assign(dice=np.nan)) == {}
+
+
+def test_the_slice_with_the_most_wrong_pixels_is_shown():
+    truth = np.zeros((3, 4, 4), np.uint8)
+    truth[1, :2] = 1
+    truth[2, :3] = 1
+    prediction = truth.copy()
+    prediction[1] = 0
+    picture = panels.worst_slice(np.zeros((3, 4, 4)), truth, prediction)
+    assert (picture.slice_number, picture.slices) == (2, 3)
+    agreed = panels.worst_slice(np.zeros((3, 4, 4)), truth, truth)
+    assert agreed.slice_number == 3  # none is wrong: the one with the most truth
+
+
+def test_the_window_holds_every_structure():
+    truth, prediction = np.zeros((2, 40, 60), np.uint8)
+    truth[5:9, 50:59] = 1
+    prediction[2, 45] = 2
+    rows, columns = panels.window(truth, prediction)
+    assert (truth[rows, columns] > 0).sum() == (truth > 0).sum()
+    assert prediction[rows, columns].max() == 2
+    assert rows.stop - rows.start == columns.stop - columns.start == 21
+    everything = panels.window(np.zeros((40, 60)), np.zeros((40, 60)))
+    assert everything == (slice(None), slice(None))
+
+
+def test_structures_wider_than_the_frame_is_high_keep_the_whole_frame():
+    truth = np.zeros((20, 60), np.uint8)
+    truth[3, 2:58] = 1
+    assert panels.window(truth, truth) == (slice(None), slice(None))
+
+
+def test_outlines_lie_on_the_masks(monkeypatch):
+    monkeypatch.setattr(panels, "SIDE", 12)
+    monkeypatch.setattr(panels, "SMALLEST", 1.0)
+    truth, prediction = np.zeros((2, 12, 12), np.uint8)
+    truth[3:8, 3:8] = 1
+    prediction[4:9, 3:8] = 2
+    painted = panels.draw(panels.Picture(np.zeros((12, 12)), truth, prediction, 1, 1))
+    white = (painted == 255).all(-1)
+    line = (painted == panels.colour(2)).all(-1)
+    assert white[
+        2, 3:8
+    ].all()  # the truth's rim: outside of it, where no prediction is drawn over it
+    assert not white[3:8, 3:8].any()
+    assert line[4, 3:8].all()  # the prediction's rim: inside of it
+    assert line[8, 3:8].all()
+    assert not line[5:8, 4:7].any()
+    assert (painted[5, 5] == np.round(panels.FILL * panels.colour(1))).all()
+
+
+def test_a_constant_image_is_black_and_colours_stay():
+    zeros = np.zeros((4, 4), np.uint8)
+    constant = panels.draw(panels.Picture(np.full((4, 4), 7.0), zeros, zeros, 1, 1))
+    assert constant.shape == (320, 320, 3)
+    assert constant.max() == 0
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 200
+    assert (panels.draw(panels.Picture(red, zeros, zeros, 1, 1))[0, 0] == (200, 0, 0)).all()
+
+
+def test_curves_are_drawn_for_what_has_run(tmp_path):
+    states = {("acdc", "mtunet", "salstm", 0): ("failed", "broken")}
+    data = collected.read(synthetic.collect(tmp_path, replace(ONE, states=states)))
+    facts = curves.draw(data, "acdc", tmp_path)
+    assert facts is not None
+    assert facts["caption"].startswith("1 of 2 trainings")
+    svg = (tmp_path / "curves-acdc.svg").read_text()
+    assert style.colour("plain") in svg
+    assert "mtunet" in svg
+    assert "<dc:date>" not in svg
+
+
+def test_colours_are_told_apart_without_colour():
+    """Lightness of any two variants that share a figure differs, or their dashes do."""
+
+    def lightness(shade: str) -> float:
+        red, green, blue = (int(shade[at : at + 2], 16) for at in (1, 3, 5))
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    looks = [(lightness(style.colour(one)), style.dashes(one)) for one in style.VARIANTS]
+    for number, (light, line) in enumerate(looks):
+        for other, dash in looks[:number]:
+            assert abs(light - other) > 8 or line != dash

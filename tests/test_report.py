@@ -1,0 +1,265 @@
+"""The page: whole in itself, every section there, every gap named, and honest about its data."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from salstm import collected, report
+from salstm.files import write_json
+from salstm.report import completeness, origin, pictures
+from salstm.tables import numbers
+from tests import synthetic
+from tests.synthetic import Made
+
+VOID = {"meta", "link", "img", "input", "br", "path", "use"}
+LOADING = {"src", "srcset", "data", "poster", "xlink:href"}
+GAPS = {
+    ("acdc", "mtunet", "salstm", 1): ("failed", "train: the loss is <nan> & more"),
+    ("acdc", "transunet", "lstmsa", 0): ("running", "train: epoch 3/4"),
+    ("isic2018", "unet", "plain", 0): ("missing", "not started"),
+}
+
+
+class Page(HTMLParser):
+    """Parses strictly: every tag is closed in order; collects ids, links, what is loaded, and rows."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        assert len(values) == len(attrs), f"{tag} has an attribute twice"
+        self.ids += [values["id"]] if values.get("id") else []
+        if tag == "a":
+            self.links.append(values["href"] or "")
+        elif tag == "link":
+            self.loaded.append(values["href"] or "")
+        self.loaded += [value or "" for name, value in attrs if name in LOADING]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def build(tmp_path: Path, made: Made, **options) -> str:
+    folder = synthetic.collect(tmp_path / "collected", made)
+    report.write(
+        folder, tmp_path / "results", synthetic.cards(), tmp_path / "page/index.html", **options
+    )
+    return (tmp_path / "page/index.html").read_text()
+
+
+def test_the_page_parses_and_loads_nothing(tmp_path):
+    text = build(tmp_path, Made())
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    assert [one for one in page.loaded if not one.startswith(("data:", "#"))] == []
+    style = "".join(re.findall(r"<style>(.*?)</style>", text, re.S))
+    assert "url(" not in style
+    assert "@import" not in style
+    script = re.findall(r"<script>(.*?)</script>", text, re.S)[-1]
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|https?:", script)
+
+
+def test_every_section_is_there_and_every_link_inside_ends_somewhere(tmp_path):
+    page = Page(build(tmp_path, Made()))
+    for key, _ in report.SECTIONS:
+        assert key in page.ids
+        assert f"#{key}" in page.links
+    inside = {link[1:] for link in page.links if link.startswith("#")}
+    assert inside <= set(page.ids)
+
+
+def test_every_gap_is_named_with_its_reason_and_markup_is_escaped(tmp_path):
+    text = build(tmp_path, Made(states=GAPS))
+    words = Page(text).words
+    assert "15 of 18 cells done" in words
+    for state in ("1 running", "1 failed", "1 missing"):
+        assert state in words
+    assert "MT-UNet + SALSTM 1 failed train: the loss is <nan> & more" in words
+    assert "TransUNet + LSTMSA 0 running train: epoch 3/4" in words
+    assert "U_Net & co plain 0 missing not started" in words
+    assert "<nan>" not in text
+
+
+def test_nothing_done_still_makes_a_page(tmp_path):
+    states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
+    page = Page(build(tmp_path, Made(states=states)))
+    assert "0 of 18 cells done" in page.words
+    assert "No training has left a curve yet." in page.words
+    assert "nothing to compare" in page.words
+
+
+@pytest.mark.parametrize("phantoms", [[], ["acdc"]])
+def test_phantoms_are_said_to_be_phantoms(tmp_path, phantoms):
+    words = Page(build(tmp_path, Made(), phantoms=phantoms)).words
+    assert ("The data of ACDC are phantoms" in words) == bool(phantoms)
+
+
+def test_the_2d_wiring_is_said_where_it_applies(tmp_path):
+    sentence = "The paper's own 2D wiring is not public."
+    assert sentence in Page(build(tmp_path, Made())).words
+    other = Page(build(tmp_path / "b", Made(grid={"acdc": ("mtunet",)}))).words
+    assert sentence not in other
+
+
+def test_one_seed_is_said(tmp_path):
+    assert "One seed." in Page(build(tmp_path, Made(seeds=(3,)))).words
+    assert "One seed." not in Page(build(tmp_path / "b", Made())).words
+
+
+def test_tables_of_both_protocols_and_their_copies(tmp_path):
+    text = build(tmp_path, Made())
+    copies = json.loads(re.findall(r'id="texts">(.*?)</script>', text, re.S)[0])
+    for key in ("acdc_paper", "acdc_strict", "acdc_paper_dice", "isic2018_strict", "acdc_cost"):
+        assert f'<table id="{key}"' in text
+        assert copies[key]["tex"].startswith("% needs")
+    data = collected.read(tmp_path / "collected")
+    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "paper")
+    value = tidy.set_index(["baseline", "variant", "metric", "class"]).loc[
+        ("transunet", "salstm", "dice", "mean"), "mean"
+    ]
+    assert repr(float(value * 100)) in copies["acdc_paper"]["csv"]
+    assert f'data-value="{float(value * 100)!r}"' in text
+
+
+def test_gains_are_module_minus_plain(tmp_path):
+    data = collected.read(synthetic.collect(tmp_path, Made(states=GAPS)))
+    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "strict")
+    means = (
+        tidy[tidy["class"] == "mean"]
+        .set_index(["metric", "variant", "baseline"])["mean"]
+        .sort_index()
+    )
+    gain = next(one for one in completeness.gains(tidy) if one["variant"] == "salstm")
+    change = (means["dice", "salstm"] - means["dice", "plain"]) * 100
+    assert gain["dice"]["compared"] == 2
+    assert gain["dice"]["better"] == int((change > 0).sum())
+    assert gain["dice"]["mean"] == f"{change.mean():+.2f}".replace("-", "−")
+    farther = means["hd95", "salstm"] - means["hd95", "plain"]
+    assert gain["hd95"]["better"] == int((farther < 0).sum())
+
+
+def test_runs_tell_how_they_were_made(tmp_path):
+    made = Made(grid={"acdc": ("mtunet",)}, variants=("plain",), seeds=(0,))
+    place = tmp_path / "results/acdc/mtunet/plain/seed0"
+    facts = {
+        "best": {"best_val": {"epoch": 3, "score": 0.5}},
+        "command": "python -m salstm train --recipe '{\"a\":1}'",
+        "data_manifest_sha256": "f" * 64,
+        "device": {"type": "cuda", "name": "GPU X", "cuda": "13.0", "peak_memory_bytes": 2**31},
+        "environment": {
+            "commit": {"id": "0123456789abcdef", "changed": True},
+            "host": "h",
+            "packages": {},
+        },
+        "recipe": {"epochs": 7},
+        "recipe_digest": "digest0",
+        "seconds": 3725.0,
+    }
+    write_json(place / "run.json", facts)
+    words = Page(build(tmp_path, made)).words
+    for said in (
+        "GPU X, CUDA 13.0, peak 2.0 GiB",
+        "0123456789ab, changed files",
+        "1:02:05 h",
+        "digest0",
+    ):
+        assert said in words
+    assert facts["command"] in words
+
+
+def test_the_audit_marks_what_should_be_zero(tmp_path):
+    place = tmp_path / "acdc"
+    place.mkdir()
+    (place / "audit.csv").write_text(
+        "split,fact,value\ntrain,cases,1234\ntest,cases,2\nall,groups in more than one split,1\n"
+        "test,frames of other splits repeated exactly,0\n"
+    )
+    found = origin.audit(tmp_path, "acdc")
+    assert found["splits"] == ["train", "test", "all"]
+    assert [(row["cells"], row["alarm"]) for row in found["rows"]] == [
+        (["1,234", "2", ""], False),
+        (["", "", "1"], True),
+        (["", "0", ""], False),
+    ]
+    assert origin.audit(tmp_path, "synapse")["rows"] == []
+
+
+def test_durations():
+    texts = [origin.duration(value) for value in (None, float("nan"), 59.6, 3725)]
+    assert texts == ["–", "–", "1:00 min", "1:02:05 h"]
+
+
+def test_drawings_take_the_pages_colours_and_keep_their_ids_apart(tmp_path):
+    from salstm.figures import curves
+
+    data = collected.read(synthetic.collect(tmp_path, Made()))
+    for dataset in data.datasets:
+        curves.draw(data, dataset, tmp_path)
+    inlined = [
+        pictures.inline_svg(tmp_path / f"curves-{one}.svg", 'a "quoted" alt')
+        for one in data.datasets
+    ]
+    page = Page("".join(inlined))
+    assert len(page.ids) == len(set(page.ids))
+    for text in inlined:
+        assert "var(--salstm)" in text
+        assert "currentColor" in text
+        assert not re.search(r"#(1a1a1b|d55e00|ffffff)", text)
+        assert "<metadata" not in text
+        references = re.findall(r'(?:url\(#|href="#)([^)"]+)', text)
+        assert references
+        assert set(references) <= set(page.ids)
+
+
+def test_pictures_are_reached_from_the_table(tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "p.webp").write_bytes(b"RIFF")
+    panel = {
+        "variant": "salstm",
+        "seed": 0,
+        "role": "worst",
+        "case": "004",
+        "dice": None,
+        "hd95": None,
+    }
+    panel |= {"slice": 2, "slices": 9, "file": "p.webp"}
+    entry = {"kind": "cases", "dataset": "acdc", "baseline": "mtunet", "file": "cases-acdc-mtunet"}
+    entry |= {"title": "t", "caption": "c", "classes": ["RV", "MYO", "LV"], "panels": [panel]}
+    write_json(folder / "figures.json", {"figures": [entry]})
+    text = build(tmp_path, Made(), figures=folder)
+    page = Page(text)
+    assert "#cases-acdc-mtunet-salstm" in page.links
+    assert "cases-acdc-mtunet-salstm" in page.ids
+    assert "data:image/webp;base64,UklGRg==" in page.loaded
+    assert "worst , Dice undefined" in page.words

@@ -1,0 +1,296 @@
+"""The tables: numbers against independent code, text exactly, holes and gaps said aloud."""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from salstm import collected, conventions, tables
+from salstm.tables import cost, formats, layout, numbers, published
+from tests import synthetic
+from tests.synthetic import Made
+
+GAPS = {
+    ("acdc", "mtunet", "salstm", 1): ("failed", "train: the loss is nan"),
+    ("acdc", "transunet", "lstmsa", 0): ("missing", "not started"),
+    ("acdc", "transunet", "lstmsa", 1): ("missing", "not started"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return synthetic.collect(tmp_path / "collected")
+
+
+@pytest.fixture
+def data(folder: Path) -> collected.Collected:
+    return collected.read(folder)
+
+
+def comparison(data, dataset="acdc", protocol="strict"):
+    return numbers.comparison(data, synthetic.cards(), dataset, protocol)
+
+
+def by_hand(folder: Path, row: dict) -> tuple[float, float]:
+    """Mean and sd over seeds of one number, with plain loops over the file's rows."""
+    protocol = conventions.PROTOCOLS[row["protocol"]]
+    convention = conventions.CONVENTIONS[protocol.convention_for(row["dataset"])]
+    scores = pd.read_csv(folder / "scores.csv")
+    rows = scores[
+        (scores["scope"] == convention.scope) & (scores["selection"] == protocol.selection)
+    ]
+    seeds = {}
+    for record in convention.rule(rows).to_dict("records"):
+        if all(record[key] == row[key] for key in ("dataset", "baseline", "variant")):
+            seeds.setdefault(record["seed"], {}).setdefault(record["class"], []).append(record)
+    values = []
+    for classes in seeds.values():
+        means = {
+            name: float(np.nanmean([one[row["metric"]] for one in records]))
+            for name, records in classes.items()
+        }
+        wanted = list(means.values()) if row["class"] == "mean" else [means[row["class"]]]
+        values.append(sum(wanted) / len(wanted))
+    return sum(values) / len(values), float(np.std(values, ddof=1))
+
+
+def test_fifty_random_cells_are_what_independent_code_finds(folder, data):
+    frames = [
+        comparison(data, name, protocol)
+        for name in data.datasets
+        for protocol in conventions.PROTOCOLS
+    ]
+    rows = pd.concat(frames).to_dict("records")
+    for row in random.Random(0).sample(rows, 50):
+        assert (row["mean"], row["sd"]) == pytest.approx(by_hand(folder, row), rel=1e-12)
+
+
+def test_means_are_those_of_the_conventions(data):
+    table = comparison(data)
+    scored = conventions.average(conventions.under_protocol(data.of("acdc").scores, "strict"))
+    expected = scored.groupby(["baseline", "variant"])["dice"].mean()
+    means = table[(table["class"] == "mean") & (table["metric"] == "dice")]
+    found = means.set_index(["baseline", "variant"])["mean"]
+    pd.testing.assert_series_equal(found.sort_index(), expected, check_names=False)
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    data = collected.read(synthetic.collect(tmp_path, Made(seeds=(0,))))
+    table = comparison(data)
+    assert table["sd"].isna().all()
+    main = tables.build(table, data, synthetic.cards())[0]
+    assert all(cell.sd == "" for row in main.rows for cell in row.cells)
+    assert "One seed: no spread." in main.notes[0]
+
+
+def test_undefined_values_are_left_out_and_counted(data, folder):
+    table = comparison(data, protocol="strict")
+    one = table.set_index(["baseline", "variant", "metric", "class"]).loc[
+        ("mtunet", "plain", "hd95", "RV")
+    ]
+    scores = pd.read_csv(folder / "scores.csv")
+    rows = scores[
+        (scores["dataset"] == "acdc") & (scores["baseline"] == "mtunet") & (scores["variant"] == "plain")
+        & (scores["selection"] == "best_val") & (scores["scope"] == "native") & (scores["class"] == "RV")
+    ]  # fmt: skip
+    predicted, referred = rows["prediction_voxels"] > 0, rows["reference_voxels"] > 0
+    assert one["values"] == len(rows) == 12
+    assert one["undefined"] == int((~predicted & ~referred).sum())
+    assert one["missed"] == int((~predicted & referred).sum())
+    assert one["invented"] == int((predicted & ~referred).sum())
+
+
+def test_a_dataset_counts_its_holes_under_its_tables(data):
+    table = comparison(data)
+    means = table[table["class"] == "mean"]
+    total = int(means.loc[means["metric"] == "hd95", "undefined"].sum())
+    text = " ".join(tables.build(table, data, synthetic.cards())[0].notes)
+    assert f"HD95: {total} of 216 values undefined and left out" in text
+
+
+def test_best_and_second_are_of_the_right_direction(data):
+    table = comparison(data)
+    main = tables.build(table, data, synthetic.cards())[0]
+    means = table[table["class"] == "mean"]
+    for metric, pick in (("dice", max), ("hd95", min)):
+        values = means.loc[means["metric"] == metric, "mean"].tolist()
+        heading = layout.HEADINGS[metric].format(unit="mm")
+        cells = [
+            cell
+            for row in main.rows
+            for column, cell in zip(main.columns, row.cells, strict=True)
+            if column.group == heading
+        ]
+        (best,) = [cell for cell in cells if cell.mark == "best"]
+        (second,) = [cell for cell in cells if cell.mark == "second"]
+        scale = layout.SCALE[metric]
+        assert best.value == pytest.approx(pick(values) * scale)
+        values.remove(pick(values))
+        assert second.value == pytest.approx(pick(values) * scale)
+
+
+def test_published_numbers_compare_only_under_their_own_protocol(data):
+    paper = comparison(data, protocol="paper").set_index(["baseline", "variant", "metric", "class"])
+    row = paper.loc[("mtunet", "plain", "dice", "mean")]
+    assert row["published"] == pytest.approx(0.9)
+    assert row["difference"] == pytest.approx(row["mean"] - 0.9)
+    assert row["comparable"]
+    assert paper.loc[("mtunet", "plain", "dice", "MYO"), "published"] == pytest.approx(0.89)
+    assert not paper.loc[("mtunet", "plain", "hd95", "mean"), "comparable"]
+    assert math.isnan(paper.loc[("mtunet", "salstm", "dice", "mean"), "published"])
+    strict = comparison(data).set_index(["baseline", "variant", "metric", "class"])
+    assert not strict.loc[("mtunet", "plain", "dice", "mean"), "comparable"]
+
+
+def test_of_several_published_numbers_a_comparable_one_counts():
+    def row(value, comparable):
+        return {"dataset": "acdc", "metric": "dice", "value": value, "unit": "percent"} | {
+            "comparable": comparable
+        }
+
+    card = {"published": [row(80, False), row(81, False), row(82, True)]}
+    assert published.find(card, "acdc", "dice", "plain")["value"] == pytest.approx(0.82)
+    assert published.find({"published": card["published"][:2]}, "acdc", "dice", "plain")[
+        "value"
+    ] == pytest.approx(0.80)
+    assert published.find(card, "acdc", "dice", "salstm") is None
+    assert published.find(card, "synapse", "dice", "plain") is None
+
+
+def table(**changes) -> layout.Table:
+    cells = (
+        layout.Cell("91.23", 91.234, "0.41", "best"),
+        layout.Cell("90.00†", 90.0, mark="second"),
+        layout.Cell("88.00*", 88.0),
+        layout.Cell("−1.50", -1.5),
+    )
+    columns = [
+        layout.Column("Dice [%]", name) for name in ("plain", "SALSTM", "published", "diff.")
+    ]
+    rows = (layout.Row(("U_Net & co",), cells), layout.Row(("B|C",), (layout.Cell("–"),) * 4))
+    return layout.Table("acdc_paper", "ACDC", ("Network",), tuple(columns), rows, ("n = 6 *",))
+
+
+def test_markdown_text():
+    assert formats.markdown(table()) == (
+        "### ACDC\n\n"
+        "| Network | Dice [%] plain | Dice [%] SALSTM | Dice [%] published | Dice [%] diff. |\n"
+        "| --- | ---: | ---: | ---: | ---: |\n"
+        "| U_Net & co | **91.23** ± 0.41 | <ins>90.00†</ins> | 88.00\\* | −1.50 |\n"
+        "| B\\|C | – | – | – | – |\n\n"
+        "- n = 6 \\*\n"
+    )
+
+
+def test_latex_text():
+    assert formats.latex(table()) == (
+        "% needs \\usepackage{booktabs,graphicx}\n"
+        "\\begin{table*}[t]\n"
+        "\\centering\n"
+        "\\caption{ACDC. n = 6 $^{*}$}\n"
+        "\\label{tab:acdc-paper}\n"
+        "\\resizebox{\\textwidth}{!}{%\n"
+        "\\begin{tabular}{lrrrr}\n"
+        "\\toprule\n"
+        "& \\multicolumn{4}{c}{Dice [\\%]} \\\\\n"
+        "\\cmidrule(lr){2-5}\n"
+        "Network & plain & SALSTM & published & diff. \\\\\n"
+        "\\midrule\n"
+        "U\\_Net \\& co & \\textbf{91.23}\\,{\\scriptsize$\\pm$0.41} & \\underline{90.00$^{\\dagger}$}"
+        " & 88.00$^{*}$ & $-$1.50 \\\\\n"
+        "B|C & -- & -- & -- & -- \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}}\n"
+        "\\end{table*}\n"
+    )
+
+
+def test_csv_has_full_precision_and_empty_holes():
+    assert formats.csv(table()) == (
+        "Network,Dice [%] plain,Dice [%] SALSTM,Dice [%] published,Dice [%] diff.\n"
+        "U_Net & co,91.234,90.0,88.0,-1.5\n"
+        "B|C,,,,\n"
+    )
+
+
+def test_numbers_round_once_and_have_a_true_minus():
+    assert [layout.number(value) for value in (0.125, 2.675, math.nan)] == ["0.12", "2.67", "–"]
+    assert layout.number(-1.234, signed=True) == "−1.23"
+    assert layout.number(0.5, 1, signed=True) == "+0.5"
+
+
+def test_gaps_keep_their_place_and_say_why(tmp_path):
+    data = collected.read(synthetic.collect(tmp_path, Made(states=GAPS)))
+    main = tables.build(comparison(data), data, synthetic.cards())[0]
+    assert [row.labels for row in main.rows] == [("MT-UNet",), ("TransUNet",)]
+    missing = main.rows[1].cells[2]
+    assert missing.text == "–"
+    assert missing.title == "seed 0 missing: not started; seed 1 missing: not started"
+    fewer = main.rows[0].cells[1]
+    assert fewer.text.endswith("†")
+    assert any(note.startswith("†") for note in main.notes)
+
+
+def test_nothing_done_still_makes_every_file(tmp_path):
+    made = Made()
+    states = {tuple(one.values()): ("missing", "not started") for one in made.identities()}
+    folder = synthetic.collect(tmp_path / "collected", Made(states=states))
+    tables.write(folder, synthetic.cards(), {}, tmp_path / "tables")
+    tidy = pd.read_csv(tmp_path / "tables/acdc_strict.csv")
+    assert tidy["mean"].isna().all()
+    assert (tidy["seeds"] == 0).all()
+    assert "MT-UNet" in (tmp_path / "tables/acdc_strict.md").read_text()
+
+
+def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
+    tables.write(folder, synthetic.cards(), {}, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()} - {"collected"}
+    stems = {
+        f"{one}_{protocol}" for one in ("acdc", "isic2018") for protocol in ("paper", "strict")
+    }
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
+    with (tmp_path / "acdc_paper.csv").open(newline="") as file:
+        read = [float(row["mean"]) for row in csv.DictReader(file)]
+    assert read == comparison(data, protocol="paper")["mean"].tolist()
+    again = (tmp_path / "acdc_paper.tex").read_bytes()
+    tables.write(folder, synthetic.cards(), {}, tmp_path)
+    assert (tmp_path / "acdc_paper.tex").read_bytes() == again
+
+
+def test_one_class_needs_no_table_by_class(data):
+    assert len(tables.build(comparison(data), data, synthetic.cards())) == 3
+    assert len(tables.build(comparison(data, "isic2018"), data, synthetic.cards())) == 1
+
+
+def test_by_class_has_the_published_row_below_its_network(data):
+    by_class = tables.build(comparison(data, protocol="paper"), data, synthetic.cards())[1]
+    labels = [row.labels for row in by_class.rows]
+    assert labels[:4] == [
+        ("MT-UNet", "plain"),
+        ("MT-UNet", "+ SALSTM"),
+        ("MT-UNet", "+ LSTMSA"),
+        ("MT-UNet", "plain, published"),
+    ]
+    assert [cell.text for cell in by_class.rows[3].cells] == ["88.00", "89.00", "–", "90.00"]
+
+
+def test_cost_counts_and_multiples(data):
+    made = cost.build(data, synthetic.cards(), "acdc")
+    assert [(column.group, column.name) for column in made.columns] == [
+        ("Parameters", "M"), ("Parameters", "×"), ("Multiply-adds", "G"), ("Multiply-adds", "×"),
+        ("Training", "h"), ("Training", "×"),
+    ]  # fmt: skip
+    assert [cell.text for cell in made.rows[1].cells[:4]] == ["9.40", "1.21", "24.21", "2.00"]
+
+
+def test_a_missing_file_says_what_to_run(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match="cells.csv: no such file; run `python -m salstm collect"
+    ):
+        collected.read(tmp_path)
