@@ -58,11 +58,13 @@ def parser() -> argparse.ArgumentParser:
 
 def fetch(args: argparse.Namespace) -> None:
     """Find, make or download a dataset's raw files and list them with their hashes."""
-    from salstm.data import datasets, phantoms
+    from salstm.data import datasets, download, phantoms
     from salstm.files import write_json
 
     if args.phantom is not None:
         phantoms.ensure(args.dataset, args.raw, args.phantom)
+    else:
+        download.fetch(args.dataset, args.raw, listed=args.sources, everything=args.all)
     write_json(args.out, datasets.raw_manifest(args.dataset, args.raw))
 
 
@@ -167,6 +169,21 @@ def networks(args: argparse.Namespace) -> None:
     sys.stdout.write(cards.table(_cards()) + "\n")
 
 
+def doctor(args: argparse.Namespace) -> None:
+    """Tell which raw data and weights are there, missing or wrong, and what to do about each."""
+    from functools import reduce
+
+    import baselines
+    from salstm import config
+    from salstm.data import doctor
+
+    merged = reduce(config.merge, map(config.load, args.config))
+    checked = config.checked(merged, baselines.names())
+    findings = doctor.examine(checked, _cards(), deep=args.deep)
+    sys.stdout.write(doctor.table(findings))
+    doctor.judge(findings)
+
+
 def weights(args: argparse.Namespace) -> None:
     """Find a backbone's published weights under data/weights, or download them."""
     import baselines
@@ -254,7 +271,17 @@ STATISTICS = {
 }
 
 COMMANDS = [
-    (fetch, {**DATASET, **RAW, "--phantom": {"type": json.loads, "default": "null"}, **OUT}),
+    (
+        fetch,
+        {
+            **DATASET,
+            **RAW,
+            "--phantom": {"type": json.loads, "default": "null", "help": "its parameters, JSON"},
+            "--sources": {"type": Path, "help": "another file like salstm/data/sources.yaml"},
+            "--all": {"action": "store_true", "help": "what only the official split uses, too"},
+            **OUT,
+        },
+    ),
     (
         prepare,
         {
@@ -322,6 +349,18 @@ COMMANDS = [
         },
     ),
     (networks, {}),
+    (
+        doctor,
+        {
+            "--config": {
+                "type": Path,
+                "nargs": "+",
+                "default": [Path("config.yaml")],
+                "help": "each is laid over the one before",
+            },
+            "--deep": {"action": "store_true", "help": "compare all data with the official (slow)"},
+        },
+    ),
     (weights, {**BASELINE, **OUT}),
     (import_weights, {**BASELINE, "file": {"type": Path}, "out": {"type": Path}}),
 ]

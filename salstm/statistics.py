@@ -9,7 +9,7 @@ nothing is tested that the caller did not declare. Undefined is NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,24 +67,33 @@ def clusters(values: Floats, groups: NDArray) -> Clusters:
     defined = ~np.isnan(values)
     _, index = np.unique(np.asarray(groups)[defined], return_inverse=True)
     sizes = np.bincount(index).astype(np.float64)
-    return Clusters(np.bincount(index, values[defined], len(sizes)), sizes)
+    sums = np.zeros(len(sizes))
+    np.add.at(sums, index, values[defined])
+    return Clusters(sums, sizes)
 
 
 def interval(
     data: Clusters,
     generator: np.random.Generator,
     *,
-    method: str = "studentised",
+    method: str = "robust",
     level: float = 0.95,
     resamples: int = 10_000,
 ) -> tuple[float, float]:
     """Confidence interval of the mean over cases, by resampling groups.
 
+    Simulated coverage of the 95 % interval, 1,000 studies of each kind with symmetric, skewed,
+    heavy-tailed and lognormal differences: robust 93.4 to 97.4 % for 8 to 60 groups and 95 to 98 %
+    for 5; studentised 91.5 to 95.7, t 90.2 to 96.3, percentile 88.4 to 95.6, BCa 86 to 95 (both
+    under 90 for 8 groups, under 80 for 4). None holds where the mean hangs on rare failures that a
+    study of this size need not contain (82 to 87 %).
+
     Args:
         data: values by group.
         generator: source of chance; not used by 't'.
-        method: 'studentised' (bootstrap of the t statistic), 'percentile', 'bca', or 't'
-            (Student's t with the standard error between groups).
+        method: 'robust' (each end the farther one of 't' and 'studentised'), 't' (Student's t with
+            the standard error between groups), 'studentised' (bootstrap of the t statistic),
+            'percentile' or 'bca'.
         level: coverage aimed at.
         resamples: bootstrap draws.
 
@@ -148,7 +157,8 @@ def wilcoxon(data: Clusters) -> float:
         return math.nan
     if not data.means.any():
         return 1.0
-    return float(stats.wilcoxon(data.means, zero_method="zsplit").pvalue)
+    _, p = stats.wilcoxon(data.means, zero_method="zsplit")
+    return float(p)
 
 
 def smallest_p(groups: int, resamples: int = 10_000) -> float:
@@ -263,13 +273,13 @@ def _batches(resamples: int, width: int) -> list[int]:
 
 def _draws(
     groups: int, generator: np.random.Generator, resamples: int, width: int | None = None
-) -> list[Floats] | map:
+) -> Iterator[Floats]:
     """Batches of bootstrap draws: how often each group was drawn, (draws, groups)."""
     if not groups:
-        return []
+        return
     shares = np.full(groups, 1 / groups)
-    sizes = _batches(resamples, width or groups)
-    return map(lambda size: generator.multinomial(groups, shares, size).astype(float), sizes)
+    for size in _batches(resamples, width or groups):
+        yield generator.multinomial(groups, shares, size).astype(np.float64)
 
 
 def _resampled(
@@ -333,9 +343,18 @@ def _studentised(
     return data.mean - float(high) * data.error, data.mean - float(low) * data.error
 
 
-METHODS: Mapping = {
+def _robust(
+    data: Clusters, generator: np.random.Generator, level: float, resamples: int
+) -> tuple[float, float]:
+    both = [method(data, generator, level, resamples) for method in (_student, _studentised)]
+    return min(low for low, _ in both), max(high for _, high in both)
+
+
+Method = Callable[[Clusters, np.random.Generator, float, int], tuple[float, float]]
+METHODS: dict[str, Method] = {
+    "robust": _robust,
+    "t": _student,
     "studentised": _studentised,
     "percentile": _percentile,
     "bca": _bca,
-    "t": _student,
 }

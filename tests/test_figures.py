@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,),
 
 
 @pytest.fixture
-def layout(tmp_path: Path, cases_folder: Path) -> tuple[Path, Path]:
+def layout(tmp_path: Path, cases_folder: Path) -> list[Path]:
     """results/<name> with prepared phantoms and predictions of two cells, and what was collected."""
     results = tmp_path / "results"
     (results / "acdc").mkdir(parents=True)
@@ -37,9 +38,9 @@ def layout(tmp_path: Path, cases_folder: Path) -> tuple[Path, Path]:
     for variant in ONE.variants:
         place = results / "acdc/mtunet" / variant / "seed0/predictions"
         place.mkdir(parents=True)
-        shifted = {case.id: np.roll(store.labels(case), 1, axis=2) for case in test}
+        shifted: dict[str, Any] = {case.id: np.roll(store.labels(case), 1, axis=2) for case in test}
         np.savez_compressed(place / "best_val.npz", **shifted)
-    return folder, results
+    return [folder, results]
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -49,7 +50,7 @@ def size(path: Path) -> tuple[int, int]:
 
 def test_every_figure_is_there_and_listed(layout, tmp_path):
     out = tmp_path / "figures"
-    figures.write(*layout, out)
+    figures.write(layout[0], layout[1], out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
     assert [entry["file"] for entry in entries] == ["curves-acdc", "cases-acdc-mtunet"]
     for entry in entries:
@@ -63,7 +64,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
 
 def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
-        figures.write(*layout, tmp_path / name)
+        figures.write(layout[0], layout[1], tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(files) == 2 * 2 + 8 + 1
     for name in files:

@@ -42,7 +42,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
         assert len(values) == len(attrs), f"{tag} has an attribute twice"
-        self.ids += [values["id"]] if values.get("id") else []
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         if tag == "a":
             self.links.append(values["href"] or "")
         elif tag == "link":
@@ -202,7 +202,7 @@ def test_the_audit_marks_what_should_be_zero(tmp_path):
     place.mkdir()
     (place / "audit.csv").write_text(
         "split,fact,value\ntrain,cases,1234\ntest,cases,2\nall,groups in more than one split,1\n"
-        "test,frames of other splits repeated exactly,0\n"
+        "test,frames repeated exactly in another split,0\n"
     )
     found = origin.audit(tmp_path, "acdc")
     assert found["splits"] == ["train", "test", "all"]
@@ -263,3 +263,8 @@ def test_pictures_are_reached_from_the_table(tmp_path):
     assert "cases-acdc-mtunet-salstm" in page.ids
     assert "data:image/webp;base64,UklGRg==" in page.loaded
     assert "worst , Dice undefined" in page.words
+
+
+def test_a_grid_without_modules_says_so(tmp_path):
+    words = Page(build(tmp_path, Made(variants=("plain",)))).words
+    assert "This grid holds no module beside the plain networks" in words

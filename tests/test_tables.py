@@ -6,6 +6,7 @@ import csv
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def by_hand(folder: Path, row: dict) -> tuple[float, float]:
     """Mean and sd over seeds of one number, with plain loops over the file's rows."""
     protocol = conventions.PROTOCOLS[row["protocol"]]
     convention = conventions.CONVENTIONS[protocol.convention_for(row["dataset"])]
-    scores = pd.read_csv(folder / "scores.csv")
+    scores: Any = pd.read_csv(folder / "scores.csv")
     rows = scores[
         (scores["scope"] == convention.scope) & (scores["selection"] == protocol.selection)
     ]
@@ -73,7 +74,7 @@ def test_fifty_random_cells_are_what_independent_code_finds(folder, data):
 
 def test_means_are_those_of_the_conventions(data):
     table = comparison(data)
-    scored = conventions.average(conventions.under_protocol(data.of("acdc").scores, "strict"))
+    scored: Any = conventions.average(conventions.under_protocol(data.of("acdc").scores, "strict"))
     expected = scored.groupby(["baseline", "variant"])["dice"].mean()
     means = table[(table["class"] == "mean") & (table["metric"] == "dice")]
     found = means.set_index(["baseline", "variant"])["mean"]
@@ -94,7 +95,7 @@ def test_undefined_values_are_left_out_and_counted(data, folder):
     one = table.set_index(["baseline", "variant", "metric", "class"]).loc[
         ("mtunet", "plain", "hd95", "RV")
     ]
-    scores = pd.read_csv(folder / "scores.csv")
+    scores: Any = pd.read_csv(folder / "scores.csv")
     rows = scores[
         (scores["dataset"] == "acdc") & (scores["baseline"] == "mtunet") & (scores["variant"] == "plain")
         & (scores["selection"] == "best_val") & (scores["scope"] == "native") & (scores["class"] == "RV")
@@ -154,11 +155,12 @@ def test_of_several_published_numbers_a_comparable_one_counts():
             "comparable": comparable
         }
 
+    def found(rows):
+        return (published.find({"published": rows}, "acdc", "dice", "plain") or {})["value"]
+
     card = {"published": [row(80, False), row(81, False), row(82, True)]}
-    assert published.find(card, "acdc", "dice", "plain")["value"] == pytest.approx(0.82)
-    assert published.find({"published": card["published"][:2]}, "acdc", "dice", "plain")[
-        "value"
-    ] == pytest.approx(0.80)
+    assert found(card["published"]) == pytest.approx(0.82)
+    assert found(card["published"][:2]) == pytest.approx(0.80)
     assert published.find(card, "acdc", "dice", "salstm") is None
     assert published.find(card, "synapse", "dice", "plain") is None
 
@@ -242,7 +244,7 @@ def test_nothing_done_still_makes_every_file(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in made.identities()}
     folder = synthetic.collect(tmp_path / "collected", Made(states=states))
     tables.write(folder, synthetic.cards(), {}, tmp_path / "tables")
-    tidy = pd.read_csv(tmp_path / "tables/acdc_strict.csv")
+    tidy: Any = pd.read_csv(tmp_path / "tables/acdc_strict.csv")
     assert tidy["mean"].isna().all()
     assert (tidy["seeds"] == 0).all()
     assert "MT-UNet" in (tmp_path / "tables/acdc_strict.md").read_text()
@@ -291,6 +293,6 @@ def test_cost_counts_and_multiples(data):
 
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match="cells.csv: no such file; run `python -m salstm collect"
+        FileNotFoundError, match=r"cells\.csv: no such file; run `python -m salstm collect"
     ):
         collected.read(tmp_path)

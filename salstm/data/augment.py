@@ -1,4 +1,8 @@
-"""Augmentation: functions that change the frames of one window and its label alike."""
+"""Augmentation: functions that change the frames of one window and its label alike.
+
+The TransUNet family's ``rotflip`` is here, the other networks' recipes are in ``recipes_augment``
+and ``someof``.
+"""
 
 from __future__ import annotations
 

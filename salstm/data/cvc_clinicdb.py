@@ -12,7 +12,7 @@ is a sequence; where frames are missing, the gap starts a new stack.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +31,20 @@ _ENDINGS = (".tif", ".tiff", ".png")
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
+    """One frame.
+
+    Attributes:
+        number: 1 to 612.
+        sequence: 1 to 29.
+        run: number of the first frame of its run.
+        image: its file.
+        mask: its mask's file.
+    """
+
     number: int
     sequence: int
-    run: int  # number of the run's first frame
+    run: int
     image: Path
     mask: Path
 
@@ -138,11 +148,36 @@ def sequences() -> dict[int, int]:
     }
 
 
-def _identity(frame: _Frame) -> str:
+def runs(images: Mapping[int, Path], masks: Path) -> list[Frame]:
+    """Sort frames into runs: each follows the one before it, in the same sequence.
+
+    Args:
+        images: frame number -> file, in the order of the numbers.
+        masks: folder of the masks, which have the same names.
+
+    Raises:
+        ValueError: a frame of no known sequence.
+    """
+    known = sequences()
+    frames: list[Frame] = []
+    for number, image in images.items():
+        if number not in known:
+            raise ValueError(
+                f"{image}: frame {number} is of no known sequence; 1 to {max(known)} are allowed; "
+                f"remove the file"
+            )
+        last = frames[-1] if frames else None
+        follows = last and (last.number, last.sequence) == (number - 1, known[number])
+        run = last.run if last and follows else number
+        frames.append(Frame(number, known[number], run, image, masks / image.name))
+    return frames
+
+
+def _identity(frame: Frame) -> str:
     return f"frame{frame.number:03d}"
 
 
-def _group(frame: _Frame) -> str:
+def _group(frame: Frame) -> str:
     return f"sequence{frame.sequence:02d}"
 
 
@@ -156,22 +191,9 @@ def _numbered(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _frames(raw: Path | str) -> list[_Frame]:
+def _frames(raw: Path | str) -> list[Frame]:
     folder = find(raw)
-    known = sequences()
-    frames: list[_Frame] = []
-    for number, image in _numbered(folder / "Original").items():
-        if number not in known:
-            raise ValueError(
-                f"{image}: frame {number} is of no known sequence; 1 to {max(known)} are allowed; "
-                f"remove the file"
-            )
-        last = frames[-1] if frames else None
-        follows = last and (last.number, last.sequence) == (number - 1, known[number])
-        run = last.run if last and follows else number
-        mask = folder / "Ground Truth" / image.name
-        frames.append(_Frame(number, known[number], run, image, mask))
-    return frames
+    return runs(_numbered(folder / "Original"), folder / "Ground Truth")
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -200,17 +201,15 @@ def _from_synapse(entity: str, path: Path) -> str:
 
 
 def _ask_synapse(client: Any, token: str, entity: str, path: Path) -> str:
-    errors = importlib.import_module("synapseclient.core.exceptions")
     place = path.with_name("synapse")
+    quiet = not sys.stderr.isatty()
     try:
-        session = client.Synapse(silent=True)
-        session.login(authToken=token, silent=True)
+        session = client.Synapse(silent=quiet)
+        session.login(authToken=token, silent=quiet)
         got = session.get(entity, downloadLocation=str(place), ifcollision="overwrite.local").path
-    except (errors.SynapseError, OSError) as error:
+    except Exception as error:  # synapseclient, requests, httpx and the OS raise many types here
         said = str(error).replace(token, "<token>").strip() or type(error).__name__
-        raise FileNotFoundError(
-            f"synapse.org: {said}"
-        ) from None  # its traceback may show the token
+        raise FileNotFoundError(f"synapse.org: {said}") from None  # the cause may show the token
     if not got:
         raise FileNotFoundError(f"synapse.org: no file for {entity}; accept the terms of use first")
     Path(got).replace(path)

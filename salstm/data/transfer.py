@@ -157,7 +157,7 @@ def _from_mirror(url: str, part: Path, checksum: str | None, pause: float) -> No
     failures, best = 0, _size(part)
     while True:
         try:
-            _request(url, part, anywhere=checksum is not None)
+            _request(url, part, anywhere=bool(checksum))
             return
         except _BrokenError as error:
             failures = 1 if _size(part) > best else failures + 1

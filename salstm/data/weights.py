@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from salstm.data import transfer
+from salstm.data.flat import sha256
 from salstm.files import write_json
 
-log = logging.getLogger(__name__)
+
+class File(NamedTuple):
+    """One file of a card's weights.
+
+    Attributes:
+        name: of the file.
+        url: of the file, or of a folder or page where a person finds it.
+        sha256: all or the first hexadecimal digits, or nothing.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+    @property
+    def direct(self) -> bool:
+        """Whether the link leads to the file itself."""
+        return self.url.endswith(self.name)
 
 
 def fetch(baseline: str, weights: dict[str, Any], out: Path) -> None:
@@ -25,56 +42,76 @@ def fetch(baseline: str, weights: dict[str, Any], out: Path) -> None:
         FileNotFoundError: neither there nor to be downloaded; says what to get and where to put it.
         ValueError: a file with another hash than its card or its name gives.
     """
-    files, urls = _list(weights.get("file")), _list(weights.get("url"))
-    if not files:
+    wanted = files(weights)
+    if not wanted:
         raise ValueError(
             f"{baseline}: has no published weights; set its recipe's pretrained to false"
         )
-    hashes = _list(weights.get("sha256")) or [None] * len(files)
     listed = {}
-    for file, url, known in zip(files, urls, hashes, strict=True):
-        path = out.parent / file
+    for file in wanted:
+        path = out.parent / file.name
         if not path.is_file():
-            _download(baseline, path, url)
-        listed[file] = {"url": url, "sha256": _checked(path, known), "verified": known is not None}
+            _download(baseline, path, file, weights.get("note"))
+        known = len(file.sha256) == 64
+        listed[file.name] = {"url": file.url, "sha256": check(path, file), "verified": known}
     write_json(out, listed)
 
 
 def locate(folder: Path, weights: dict[str, Any]) -> Path:
     """What a network's option ``pretrained`` takes: the file, or the folder where there are several."""
-    files = _list(weights.get("file"))
-    return folder / files[0] if len(files) == 1 else folder
+    names = _list(weights.get("file"))
+    return folder / names[0] if len(names) == 1 else folder
 
 
-def _download(baseline: str, path: Path, url: str) -> None:
-    instructions = (
-        f"{baseline}: {path} is missing. Get {path.name} from {url}, put it at {path} and run the same command "
-        f"again; or set recipes.networks.{baseline}.pretrained to false to train from scratch (the tables say so)"
-    )
-    if not url.endswith(path.name):  # a folder or a page: nothing that a program can fetch
-        raise FileNotFoundError(instructions)
-    import pooch
-
-    log.info("downloading %s", url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        fetcher = pooch.HTTPDownloader(progressbar=True, timeout=60)
-        pooch.retrieve(url, None, fname=path.name, path=path.parent, downloader=fetcher)
-    except Exception as error:  # requests, urllib3 and the OS raise many types here
-        raise FileNotFoundError(f"{instructions}. The download failed: {error}") from error
+def files(weights: dict[str, Any]) -> list[File]:
+    """The files of a card's block, with their links and what is known of their hashes."""
+    names, urls = _list(weights.get("file")), _list(weights.get("url"))
+    hashes = _list(weights.get("sha256")) or [None] * len(names)
+    return [
+        File(name, url, known or _digits(name))
+        for name, url, known in zip(names, urls, hashes, strict=True)
+    ]
 
 
-def _checked(path: Path, known: str | None) -> str:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    # torch hub and timm put the first eight digits of the hash into the name.
-    short = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
-    expected = known or (short.group(1) if short else "")
-    if not found.startswith(expected):
+def check(path: Path, file: File) -> str:
+    """The file's SHA-256.
+
+    Raises:
+        ValueError: it is not the one that the card or the name gives.
+    """
+    found = sha256(path)
+    if not found.startswith(file.sha256):
         raise ValueError(
-            f"{path}: sha256 {found}, {expected} is expected; remove the file and run the same command again"
+            f"{path}: sha256 {found}, {file.sha256} is expected; remove the file and run the same "
+            f"command again"
         )
     return found
+
+
+def by_hand(baseline: str, path: Path, file: File) -> str:
+    """What to do where no program can get the file."""
+    return (
+        f"Get {file.name} from {file.url}, put it at {path} and run the same command again; or set "
+        f"recipes.networks.{baseline}.pretrained to false to train from scratch (the tables say so)"
+    )
+
+
+def _download(baseline: str, path: Path, file: File, note: str | None) -> None:
+    instructions = f"{baseline}: {path} is missing. {by_hand(baseline, path, file)}"
+    if note:
+        instructions += f". The card says: {note}"
+    if not file.direct:  # a folder or a page: nothing that a program can fetch
+        raise FileNotFoundError(instructions)
+    try:
+        transfer.download([file.url], path, checksum=file.sha256 and f"sha256:{file.sha256}")
+    except transfer.DownloadError as error:
+        raise FileNotFoundError(f"{instructions}. {error}") from error
+
+
+def _digits(name: str) -> str:
+    """Torch hub and timm put the first eight digits of the hash into the name."""
+    short = re.search(r"-([0-9a-f]{8})\.pth$", name)
+    return short.group(1) if short else ""
 
 
 def _list(value: Any) -> list[Any]:

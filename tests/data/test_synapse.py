@@ -226,7 +226,8 @@ def test_a_singular_affine_is_refused_with_the_file(raw):
 def test_check_lists_what_differs_from_the_official_set(raw, rewrite):
     problems = synapse.check(raw)
     assert problems[0].startswith("25 of 30 volumes missing: case0006, ")
-    assert problems[1] == f"case0005: {10} slices, officially 117" or "officially 117" in problems[1]
+    assert problems[1].startswith("case0005: 1")
+    assert problems[1].endswith(" slices, officially 117")
     assert len(problems) == 2
 
     rewrite(label_of(raw, 2), lambda array: np.choose(np.isin(array, (2, 3)), (array, 5 - array)))
