@@ -15,6 +15,7 @@ from salstm.files import read_json, write_csv
 log = logging.getLogger(__name__)
 
 STATES = ("done", "running", "failed", "missing")
+TEXT = {"case": str, "group": str, "class": str}  # an id like 001 is no number
 IDENTITY = ["dataset", "baseline", "variant", "seed"]
 
 
@@ -30,7 +31,7 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     states = pd.DataFrame(cells)
     write_csv(out / "cells.csv", states)
     done = [row for row in cells if row["state"] == "done"]
-    scores = (pd.read_csv(folder(results, row) / "scores.csv") for row in done)
+    scores = (pd.read_csv(folder(results, row) / "scores.csv", dtype=TEXT) for row in done)
     write_csv(out / "scores.csv", _stacked(scores, IDENTITY))
     curves = (_curve(results, row) for row in done)
     write_csv(out / "history.csv", _stacked(curves, IDENTITY))

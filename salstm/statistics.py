@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,8 +158,8 @@ def wilcoxon(data: Clusters) -> float:
         return math.nan
     if not data.means.any():
         return 1.0
-    _, p = stats.wilcoxon(data.means, zero_method="zsplit")
-    return float(p)
+    result: Any = stats.wilcoxon(data.means, zero_method="zsplit")
+    return float(result.pvalue)
 
 
 def smallest_p(groups: int, resamples: int = 10_000) -> float:

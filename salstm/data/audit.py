@@ -50,12 +50,14 @@ def perceptual_hash(image: np.ndarray) -> int:
     On grids of 8 x 9 and 9 x 8 means; blind to size, brightness and contrast.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, 3)``, sides of 9 pixels or more.
+        image: ``(H, W)`` or ``(H, W, 3)``.
 
     Returns:
         128 bits.
     """
     grey = image.mean(-1) if image.ndim == 3 else image
+    if (times := -(-9 // min(grey.shape))) > 1:  # fewer pixels than cells
+        grey = grey.repeat(times, axis=0).repeat(times, axis=1)
     across, down = (
         np.diff(_shrunk(grey, 8, 9), axis=1) > 0,
         np.diff(_shrunk(grey, 9, 8), axis=0) > 0,

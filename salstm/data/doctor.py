@@ -96,7 +96,7 @@ def _dataset(name: str, config: Mapping[str, Any], deep: bool) -> Finding:
             return _present(name, needed, raw, deep)
     except ValueError as error:
         return Finding(name, needed, "wrong", str(raw), f"{error}")
-    return Finding(name, needed, state, f"{raw}{_arrived(raw)}", _cure(name, raw))
+    return Finding(name, needed, state, f"{raw}{_arrived(name, raw)}", _cure(name, raw))
 
 
 def _present(name: str, needed: bool, raw: Path, deep: bool) -> Finding:
@@ -115,10 +115,14 @@ def _present(name: str, needed: bool, raw: Path, deep: bool) -> Finding:
     return Finding(name, needed, "differs", facts, cure)
 
 
-def _arrived(raw: Path) -> str:
-    """How much of a download is there."""
+def _arrived(name: str, raw: Path) -> str:
+    """Archives that wait to be unpacked, and how much of a download is there."""
+    whole = [archive.file for archive in sources.load(name).archives]
     parts = sorted((raw / download.FOLDER).glob("*.part"))
-    return "".join(f"; {path.stem}: {path.stat().st_size / 1e6:,.1f} MB so far" for path in parts)
+    return "".join(
+        [f"; {file} is there, fetch unpacks it" for file in whole if (raw / file).is_file()]
+        + [f"; {path.stem}: {path.stat().st_size / 1e6:,.1f} MB so far" for path in parts]
+    )
 
 
 def _cure(name: str, raw: Path) -> str:
@@ -130,13 +134,12 @@ def _cure(name: str, raw: Path) -> str:
     if any(archive.synapse for archive in absent) and not os.environ.get(download.TOKEN):
         steps.append(f"export {download.TOKEN}=<your token of synapse.org>")
     if any(archive.file.endswith(".rar") for archive in absent) and not rar.installed():
-        steps.append(rar.ADVICE)
-    steps.append(f"python -m salstm fetch --dataset {name} --raw {raw} --out raw.json")
+        steps.append(f"First {rar.ADVICE}; then")
+    steps.append(f"python -m salstm fetch --dataset {name} --raw {raw} --out {raw}/raw.json")
     sizes = ", ".join(f"{archive.file} ({archive.about})" for archive in absent)
     licence = datasets.DATASETS[name].licence
     return (
-        f"{'; then '.join(steps)}\n"
-        f"That downloads {sizes}; licence: {licence}.\n"
+        "\n".join(steps) + f"\nThat downloads {sizes}; licence: {licence}.\n"
         f"Or by hand: {source.page}: {source.manual}. Put it into {raw} as it is, or unpacked."
     )
 
@@ -181,15 +184,15 @@ def _weights_cure(baseline: str, absent: list[weights.File], folder: Path) -> st
 
 def _wrapped(text: str) -> list[str]:
     """Lines of a cure, indented; commands and addresses stay whole."""
-    return [
-        line
-        for paragraph in text.splitlines()
-        for line in textwrap.wrap(
-            paragraph,
-            width=110,
-            initial_indent="    ",
-            subsequent_indent="      ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    ]
+    wrapper = textwrap.TextWrapper(
+        width=110,
+        initial_indent="    ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    lines = []
+    for paragraph in text.splitlines():
+        whole = paragraph.startswith(("python ", "export "))
+        lines += [f"    {paragraph}"] if whole else wrapper.wrap(paragraph)
+    return lines

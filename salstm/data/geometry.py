@@ -61,7 +61,7 @@ def affine_sources(
 
 
 def piecewise_sources(shape: tuple[int, int], jitter: np.ndarray) -> Pair:
-    """Source coordinates of imgaug's PiecewiseAffine (0.4.0, geometric.py:3196).
+    """Source coordinates of imgaug's PiecewiseAffine (0.4.0, geometric.py:3276).
 
     A grid of points lies over the image, from 0 to the full height and width. Each reads from where
     its jitter takes it, kept inside the image; in between, each triangle of the grid is affine.

@@ -24,7 +24,7 @@ def read(path: Path, image_key: str) -> tuple[np.ndarray, np.ndarray]:
         ValueError: damaged, without the two arrays, or with arrays of different shapes.
     """
     try:
-        with np.load(path) as content:
+        with path.open("rb") as file, np.load(file) as content:
             image, label = content[image_key], content["label"]
     except FileNotFoundError:
         raise

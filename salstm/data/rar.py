@@ -142,9 +142,11 @@ def _entries(text: str, mark: str) -> list[dict[str, str]]:
     return [{key.strip(): value for key, _, value in block} for block in pairs]
 
 
+# bsdtar is last: libarchive 3.6 fails on some RAR 5 files, and does not compare a stored RAR 4 file
+# with its checksum.
 TOOLS = (
     Tool("unrar", ("vt", "-cfg-", "-p-", "--"), ("p", "-cfg-", "-p-", "-inul", "--"), _unrar),
     Tool("7zz", ("l", "-slt", "--"), ("x", "-so", "--"), _sevenzip),
     Tool("7z", ("l", "-slt", "--"), ("x", "-so", "--"), _sevenzip),
-    Tool("bsdtar", ("-tvf",), ("-xOf",), _bsdtar),  # libarchive 3.6 fails on some RAR 5 files
+    Tool("bsdtar", ("-tvf",), ("-xOf",), _bsdtar),
 )

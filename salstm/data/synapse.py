@@ -104,7 +104,7 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
 def check(raw: Path | str) -> list[str]:
     """Compare a raw folder with the official one: volumes, depths, and whether the organs fit.
 
-    Reads every label. A deviation is no error: a reduced copy can be trained on, but gives other
+    Reads every volume, a few seconds each. A deviation is no error: a reduced copy can be trained on, but gives other
     numbers.
 
     Returns:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from salstm.data.members import check_space
 from salstm.data.progress import progress
@@ -252,9 +252,12 @@ def _range(response: Response) -> tuple[int, int | None]:
     return int(found[1]), None if found[2] == "*" else int(found[2])
 
 
-def _reason(error: Exception) -> str:
-    cause: Any = error.args[0] if error.args else error
-    return str(getattr(cause, "reason", None) or cause or type(error).__name__)
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the wrapping of requests and urllib3."""
+    inner = getattr(error, "reason", None) or (error.args[0] if error.args else "")
+    if isinstance(inner, BaseException):
+        return _reason(inner)
+    return str(inner) or type(error).__name__
 
 
 def _state(part: Path, url: str, *, anywhere: bool) -> _State:

@@ -88,16 +88,12 @@ def check(path: Path, file: File) -> str:
     return found
 
 
-def by_hand(baseline: str, path: Path, file: File) -> str:
-    """What to do where no program can get the file."""
-    return (
-        f"Get {file.name} from {file.url}, put it at {path} and run the same command again; or set "
-        f"recipes.networks.{baseline}.pretrained to false to train from scratch (the tables say so)"
-    )
-
-
 def _download(baseline: str, path: Path, file: File, note: str | None) -> None:
-    instructions = f"{baseline}: {path} is missing. {by_hand(baseline, path, file)}"
+    instructions = (
+        f"{baseline}: {path} is missing. Get {file.name} from {file.url}, put it at {path} and run "
+        f"the same command again; or set recipes.networks.{baseline}.pretrained to false to train "
+        f"from scratch (the tables say so)"
+    )
     if note:
         instructions += f". The card says: {note}"
     if not file.direct:  # a folder or a page: nothing that a program can fetch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -48,7 +49,16 @@ def test_29_sequences_cover_all_612_frames():
     assert list(known) == list(range(1, 613))
     assert sorted(set(known.values())) == list(range(1, 30))
     assert list(known.values()) == sorted(known.values())  # runs, in order
-    assert [known[frame] for frame in (25, 26, 67, 68, 78, 79, 592, 612)] == [1, 2, 3, 4, 4, 5, 29, 29]
+    assert [known[frame] for frame in (25, 26, 67, 68, 78, 79, 592, 612)] == [
+        1,
+        2,
+        3,
+        4,
+        4,
+        5,
+        29,
+        29,
+    ]
 
 
 def test_frames_are_cases_in_the_order_of_their_numbers(videos):
@@ -80,10 +90,8 @@ def test_neighbours_in_a_stack_follow_each_other_in_one_sequence(numbers):
     known = cvc_clinicdb.sequences()
     files = {number: Path(f"{number}.tif") for number in sorted(numbers)}
     frames = cvc_clinicdb.runs(files, Path("masks"))
-    for one, other in zip(frames, frames[1:], strict=False):
-        follows = (
-            other.number == one.number + 1 and known[other.number] == known[one.number]
-        )
+    for one, other in itertools.pairwise(frames):
+        follows = other.number == one.number + 1 and known[other.number] == known[one.number]
         assert (one.run == other.run) == follows
     assert all(frame.run <= frame.number for frame in frames)
 

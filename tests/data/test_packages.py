@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import pytest
 
 from salstm.data import acdc, acdc_package, datasets, synapse, synapse_package
 from salstm.data.case import RawCase
+from salstm.data.intensity import NORMALISATIONS
 from salstm.data.store import Store
 
 THIRDS = {"name": "groups", "validation": 0.25, "test": 0.25}
@@ -189,3 +191,13 @@ def test_a_slice_that_is_there_twice_is_refused(mtunet):
 def test_check_of_mtunets_package(mtunet):
     [problem] = acdc_package.check(mtunet)
     assert problem.startswith("192 of 200 volumes missing: patient005_ED, patient005_ES, ")
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_every_reader_has_the_registrys_classes_and_a_known_normalisation(name):
+    for module in datasets.modules(name):
+        reader = importlib.import_module(module)
+        assert datasets.DATASETS[name].classes == reader.CLASSES
+        assert reader.NORMALISE in NORMALISATIONS
+        for function in ("find", "files", "identities", "cases", "check"):
+            assert callable(getattr(reader, function)), (module, function)

@@ -95,7 +95,6 @@ def test_a_mask_of_many_colours_is_refused(tmp_path):
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tif"])
 @pytest.mark.parametrize("damage", ["half", "nothing", "web page"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_picture_is_named_with_the_cure(tmp_path, ending, damage):
     big = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = save(tmp_path / f"a{ending}", big)

@@ -69,6 +69,18 @@ def test_missformers_affine_ranges(change, bounds, monkeypatch):
     assert fills([value for value, _, _ in drawn], *drawn[0][1:])
 
 
+def test_missformers_shear_is_imgaugs_on_the_scikit_image_of_its_time(monkeypatch):
+    calls = Calls(monkeypatch, someof, "affine_sources")
+    frames, label = np.zeros((1, 6, 8), np.float32), np.zeros((6, 8), np.uint8)
+    for seed in range(20):
+        someof.shear(frames, label, np.random.default_rng(seed))
+        sine = -calls[-1][0][1][0, 1]
+        cosine = (1 - sine**2) ** 0.5
+        # to_matrix in geometric.py:636: a quarter turn back, shear, a quarter turn, shear
+        expected = [[cosine - sine**2, -sine], [sine * cosine, cosine]]
+        np.testing.assert_allclose(calls[-1][0][1], expected, atol=1e-12)
+
+
 def test_missformers_translation_and_gain_ranges(monkeypatch):
     calls = Calls(monkeypatch, someof, "affine_sources")
     frames, label = np.ones((1, 10, 20), np.float32), np.zeros((10, 20), np.uint8)

@@ -41,7 +41,9 @@ def turned(path: Path, codes: str) -> None:
     turn = orientations.ornt_transform(
         orientations.io_orientation(image.affine), orientations.axcodes2ornt(codes)
     )
-    again = Nifti1Image(np.asanyarray(image.dataobj), image.affine).as_reoriented(turn)
+    again = Nifti1Image(np.asanyarray(image.dataobj), image.affine).as_reoriented(
+        turn.astype(int).tolist()
+    )
     path.write_bytes(gzip.compress(again.to_bytes()))
 
 
@@ -153,9 +155,7 @@ def test_prepare_keeps_the_native_size_of_each_volume(abdomens, tmp_path):
     assert store.manifest["source"]["reader"] == "salstm.data.synapse"
 
 
-@pytest.mark.parametrize(
-    "place", ["RawData/Training", "Abdomen/RawData/Training", "Training", "."]
-)
+@pytest.mark.parametrize("place", ["RawData/Training", "Abdomen/RawData/Training", "Training", "."])
 def test_the_data_are_found_where_the_archive_unpacks(abdomens, tmp_path, place):
     shutil.copytree(abdomens / TRAINING, tmp_path / "raw" / place)
     assert synapse.find(tmp_path / "raw") == tmp_path / "raw" / place
@@ -215,9 +215,11 @@ def test_a_singular_affine_is_refused_with_the_file(raw):
     broken.header["sform_code"] = 1
     broken.header["srow_x"] = broken.header["srow_y"] = (1, 0, 0, 0)
     broken.header["srow_z"] = (0, 0, 2, 0)
-    volume_bytes = broken.header.binaryblock + bytes(4) + np.asfortranarray(
-        np.asanyarray(image.dataobj)
-    ).tobytes(order="F")
+    volume_bytes = (
+        broken.header.binaryblock
+        + bytes(4)
+        + np.asfortranarray(np.asanyarray(image.dataobj)).tobytes(order="F")
+    )
     path.write_bytes(gzip.compress(volume_bytes))
     with pytest.raises(ValueError, match=r"img0001\.nii\.gz: affine .* points nowhere"):
         list(synapse.cases(raw))

@@ -1,0 +1,55 @@
+"""The readers on real files. ``SALSTM_DATA=/path python -m pytest -m data tests/data/test_real.py``.
+
+The folder holds one raw folder per dataset, reduced or whole; a dataset that is not there is
+skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from salstm.data import audit, cvc_clinicdb, datasets, synapse
+from salstm.data.store import Store
+
+pytestmark = pytest.mark.data
+
+
+def folder(name: str) -> Path:
+    raw = Path(os.environ.get("SALSTM_DATA", "data/raw")) / name
+    if not raw.is_dir():
+        pytest.skip(f"{raw}: not there")
+    return raw
+
+
+@pytest.mark.parametrize(("name", "size"), [("acdc", 96), ("isic2018", 128), ("cvc_clinicdb", 128)])
+def test_prepare_and_audit(name, size, tmp_path):
+    raw = folder(name)
+    split = {"name": "groups", "validation": 0.3, "test": 0.3}
+    datasets.prepare(name, raw, tmp_path / "s", split=split, size=size)
+    table = audit.audit(Store(tmp_path / "s"), datasets.DATASETS[name].classes)
+    crossing = table.loc[table["fact"] == "groups in more than one split", "value"]
+    assert list(crossing) == [0]
+
+
+def test_abdomens_are_upright_whatever_way_they_are_stored():
+    for case in synapse.cases(folder("synapse")):
+        assert synapse.oddities(case.label) == [], case.id
+        liver = case.image[case.label == synapse.CLASSES.index("liver") + 1]
+        assert 0 < np.median(liver) < 250
+
+
+def test_frames_are_in_colour_and_masks_are_above_127():
+    raw = folder("cvc_clinicdb")
+    place = cvc_clinicdb.find(raw)
+    for case in cvc_clinicdb.cases(raw):
+        name = f"{int(case.id[-3:])}.tif"
+        np.testing.assert_array_equal(case.image[0], tifffile.imread(place / "Original" / name))
+        red, green, blue = case.image[0].reshape(-1, 3).mean(0)
+        assert red > green > blue
+        mask = tifffile.imread(place / "Ground Truth" / name)
+        np.testing.assert_array_equal(case.label[0], mask > 127)
