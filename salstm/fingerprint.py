@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
+import json
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("salstm", "baselines")
 ROOF = "salstm.cli"
+CACHE = Path(".snakemake/salstm-fingerprints.json")
+"""Digests by file, size and time: parsing a hundred modules takes longer than Snakemake's plan."""
 
 
 @cache
@@ -36,11 +42,38 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
     path = _path(name)
     if path is None:
         raise ModuleNotFoundError(f"{name}: no such module under {ROOT}")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    stat = path.stat()
+    key = f"{path} {stat.st_size} {stat.st_mtime_ns} {sys.version}"
+    if key not in _known():
+        _known()[key] = _digest(path.read_text(encoding="utf-8"), name)
+    digest, imports = _known()[key]
+    return digest, tuple(imports)
+
+
+def _digest(text: str, name: str) -> tuple[str, list[str]]:
+    """Hash of a module's syntax tree, and what of ours it imports."""
+    tree = ast.parse(text)
     imports = {found for node in ast.walk(tree) for found in _imports(node)}
     _strip_docstrings(tree)
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return digest, tuple(sorted(imports - {name}))
+    return digest, sorted(imports - {name})
+
+
+@cache
+def _known() -> dict[str, tuple[str, list[str]]]:
+    """What earlier plans found; written back at exit, and dropped if it cannot be read."""
+    known: dict[str, tuple[str, list[str]]] = {}
+    with suppress(OSError, ValueError):
+        known.update(json.loads(CACHE.read_text(encoding="utf-8")))
+    before = len(known)
+
+    def write() -> None:
+        if len(known) != before and CACHE.parent.is_dir():
+            with suppress(OSError):
+                CACHE.write_text(json.dumps(known), encoding="utf-8")
+
+    atexit.register(write)
+    return known
 
 
 def _path(name: str) -> Path | None:

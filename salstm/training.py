@@ -237,13 +237,9 @@ class Trainer:
         for selection, split in (("best_val", "val"), ("best_test", "test")):
             score = self._score(self.store.split(split), split)
             row[f"{split}_dice"] = score
-            # A score that is not defined never beats one that is; the first evaluation always counts.
+            # A score that is not defined never beats one that is; while none is, the latest evaluation counts.
             best = self.state.best.get(selection)
-            if (
-                best is None
-                or score > best["score"]
-                or (math.isnan(best["score"]) and score == score)
-            ):
+            if best is None or score > best["score"] or math.isnan(best["score"]):
                 self.state.best[selection] = {"epoch": epoch, "score": score}
                 improved[selection] = self.model.state_dict()
         return improved

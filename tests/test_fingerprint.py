@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from salstm import fingerprint as module
@@ -10,6 +12,8 @@ from salstm import fingerprint as module
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "CACHE", tmp_path / "none" / "cache.json")
+    module._known.cache_clear()
     files = {
         "salstm/__init__.py": "",
         "salstm/top.py": "from salstm.base import value\n\n\ndef use():\n    import baselines.one\n    return value\n",
@@ -57,6 +61,23 @@ def test_another_network_and_the_roof_do_not_count(tree):
     (root / "baselines/two/__init__.py").write_text("x = 9\n")
     (root / "salstm/cli.py").write_text("import salstm.top\nx = 1\n")
     assert take("salstm.top") == before
+
+
+def test_what_was_parsed_once_is_read_again_and_a_damaged_cache_is_dropped(tree, monkeypatch):
+    root, take = tree
+    cache = root / "cache.json"
+    monkeypatch.setattr(module, "CACHE", cache)
+    module._known.cache_clear()
+    before = take("salstm.top")
+    cache.write_text(json.dumps(module._known()))
+    module._known.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_digest", None)  # nothing is parsed again
+        assert take("salstm.top") == before
+    cache.write_text("{cut")
+    module._known.cache_clear()
+    assert take("salstm.top") == before
+    module._known.cache_clear()
 
 
 def test_an_unknown_module_is_named(tree):

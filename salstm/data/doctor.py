@@ -136,7 +136,7 @@ def _cure(name: str, raw: Path) -> str:
     if any(archive.file.endswith(".rar") for archive in absent) and not rar.installed():
         steps.append(f"First {rar.ADVICE}; then")
     steps.append(f"python -m salstm fetch --dataset {name} --raw {raw} --out {raw}/raw.json")
-    sizes = ", ".join(f"{archive.file} ({archive.about})" for archive in absent)
+    sizes = ", ".join(f"{archive.file} ({archive.size})" for archive in absent)
     licence = datasets.DATASETS[name].licence
     return (
         "\n".join(steps) + f"\nThat downloads {sizes}; licence: {licence}.\n"

@@ -112,11 +112,20 @@ def _provide(source: Source, archive: Archive, raw: Path, pause: float) -> bool:
         archives.check_tools(archive.file)
         origin = path if path.is_file() else _get(archive, path, pause)
     except (transfer.DownloadError, FileNotFoundError) as error:
-        text = f"{raw}: no {archive.file}. {error}. {archive.by_hand(source, raw)}"
+        text = f"{_absence(source, raw)}. {error}. {archive.by_hand(source, raw)}"
         raise FileNotFoundError(text) from error
     log.info("%s: %s from %s", source.dataset, archive.file, origin)
     _unpack(source, archive, raw, path)
     return not archive.checksum
+
+
+def _absence(source: Source, raw: Path) -> str:
+    """What the reader misses, in its own words."""
+    try:
+        datasets.reader(source.dataset).files(raw)
+    except FileNotFoundError as error:
+        return str(error).partition(";")[0]
+    return f"{raw}: an archive is missing"
 
 
 def _unpack(source: Source, archive: Archive, raw: Path, path: Path) -> None:

@@ -21,8 +21,8 @@ class Archive:
         roots: top folders that it unpacks to, any of them.
         urls: mirrors in order.
         synapse: entity on synapse.org, instead of mirrors.
-        about: size in words.
-        bytes: size, where it is known exactly.
+        about: size in words, where it is not known exactly.
+        bytes: size, where it is.
         sha256: hash that decides.
         md5: hash that decides where there is no ``sha256``.
         hint: ``algorithm:digits`` that somebody saw once and that does not decide.
@@ -33,12 +33,17 @@ class Archive:
     roots: tuple[str, ...]
     urls: tuple[str, ...] = ()
     synapse: str | None = None
-    about: str = "unknown"
+    about: str = "size unknown"
     bytes: int | None = None
     sha256: str | None = None
     md5: str | None = None
     hint: str | None = None
     needed: bool = True
+
+    @property
+    def size(self) -> str:
+        """The size in words."""
+        return f"{self.bytes / 1e6:.1f} MB" if self.bytes else self.about
 
     @property
     def checksum(self) -> str | None:
@@ -54,7 +59,7 @@ class Archive:
     def by_hand(self, source: Source, raw: Path) -> str:
         """What to do where no program can: what to get, where to put it, what to run next."""
         return (
-            f"By hand: {self.file} ({self.about}) from {source.page}: {source.manual}. Put it at "
+            f"By hand: {self.file} ({self.size}) from {source.page}: {source.manual}. Put it at "
             f"{raw / self.file}, or unpack it so that {raw / self.roots[0]} is there; then run "
             f"the same command again (snakemake --cores all {source.dataset}, or python -m salstm "
             f"fetch --dataset {source.dataset} --raw {raw} --out <file>)"

@@ -31,6 +31,8 @@ TIMEOUT = (30, 60)
 """Seconds to connect, and seconds without a byte."""
 ATTEMPTS = 5
 """Without a byte more; as long as bytes arrive, it goes on."""
+FIRST_ATTEMPTS = 3
+"""As long as no byte has come at all."""
 LONGEST_WAIT = 60.0
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """Answers that may change soon."""
@@ -162,7 +164,7 @@ def _from_mirror(url: str, part: Path, checksum: str | None, pause: float) -> No
         except _BrokenError as error:
             failures = 1 if _size(part) > best else failures + 1
             best = max(best, _size(part))
-            if failures >= ATTEMPTS:
+            if failures >= (ATTEMPTS if best else FIRST_ATTEMPTS):
                 kept = f"; {_size(part):,} bytes are kept for the next run" if _size(part) else ""
                 raise _MirrorError(f"{error}{kept}") from error
             wait = min(max(pause * 2 ** (failures - 1), error.wait), LONGEST_WAIT)

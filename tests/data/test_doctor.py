@@ -57,7 +57,7 @@ def test_where_nothing_is_there_each_thing_has_its_cure(settings, tmp_path, monk
     assert "export SYNAPSE_AUTH_TOKEN=" in found["synapse"].cure
     assert "syn3193805" in found["synapse"].cure
     assert "libarchive-tools" in found["cvc_clinicdb"].cure
-    assert "27 MB" in found["isic2018"].cure
+    assert "27.4 MB" in found["isic2018"].cure
     assert "Validation" not in found["isic2018"].cure
     assert "By hand: https://x.org/folder: mit.pth" in found["weights of ssformer"].cure
     assert "python" not in found["weights of ssformer"].cure

@@ -11,6 +11,7 @@ import baselines
 import salstm
 from salstm import config as configuration
 from salstm import devices, recipes
+from salstm.data import datasets
 from salstm.fingerprint import fingerprint
 
 NETWORKS = baselines.names()

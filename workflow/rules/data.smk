@@ -15,7 +15,7 @@ rule fetch:
     params:
         raw=lambda w: dataset_of(w, "raw"),
         phantom=lambda w: dataset_of(w, "phantom"),
-        code=lambda w: fingerprint("salstm.data.phantoms", f"salstm.data.{w.dataset}"),
+        code=lambda w: fingerprint("salstm.data.phantoms", *datasets.modules(w.dataset)),
     shell:
         "python -m salstm fetch --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --phantom {params.phantom:q} --out {output} --log {log}"
@@ -41,7 +41,7 @@ rule prepare:
         size=lambda w: dataset_of(w, "size"),
         cases=lambda w: CASES.format(dataset=w.dataset),
         lists=split_of,
-        code=lambda w: fingerprint("salstm.data.datasets", f"salstm.data.{w.dataset}"),
+        code=lambda w: fingerprint("salstm.data.datasets", *datasets.modules(w.dataset)),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --manifest {input} --split {params.split:q} --size {params.size}"
