@@ -100,7 +100,7 @@ def agreement(
     """
     rows = []
     keys = ["variant", "selection", "metric"]
-    for key, part in pairs.groupby(keys):
+    for _, part in pairs.groupby(keys):
         difference, mean = part["difference"].to_numpy(), part["mean"].to_numpy()
         data = statistics.clusters(difference, part["group"].to_numpy())
         low, high = statistics.interval(data, generator, resamples=resamples)
@@ -111,6 +111,6 @@ def agreement(
         row |= {"low": low, "high": high, "sd": sd}
         row |= {"lower_limit": data.mean - 1.96 * sd, "upper_limit": data.mean + 1.96 * sd}
         row |= {"slope": float((mean - mean.mean()) @ difference) / spread if spread else np.nan}
-        rows.append(dict(zip(keys, key, strict=True)) | row)
+        rows.append({key: part[key].iloc[0] for key in keys} | row)
     columns = [*keys, "cases", "groups", "ours", "theirs", "bias", "low", "high", "sd"]
     return pd.DataFrame(rows, columns=[*columns, "lower_limit", "upper_limit", "slope"])

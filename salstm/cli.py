@@ -140,6 +140,13 @@ def collect(args: argparse.Namespace) -> None:
     collection.collect(args.results, args.grid, args.out)
 
 
+def claims(args: argparse.Namespace) -> None:
+    """Compare modules with plain networks as declared, and judge the paper's claims."""
+    from salstm import verdict
+
+    verdict.write(args.collected, args.claims, args.statistics, args.grid["grid"], args.limits)
+
+
 def tables(args: argparse.Namespace) -> None:
     """Write the comparison tables as CSV, Markdown and LaTeX."""
     from salstm import tables
@@ -263,6 +270,7 @@ RUN = {
     "--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}
 }
 RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
+GRID = {"--grid": {"type": json.loads, "required": True, "help": "JSON"}}
 COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
 THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
 DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
@@ -325,9 +333,20 @@ COMMANDS = [
             **OUT,
         },
     ),
+    (collect, {**RESULTS, **GRID, **OUT}),
     (
-        collect,
-        {**RESULTS, "--grid": {"type": json.loads, "required": True, "help": "JSON"}, **OUT},
+        claims,
+        {
+            **COLLECTED,
+            "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+            **STATISTICS,
+            **GRID,
+            "--limits": {
+                "type": json.loads,
+                "default": "[]",
+                "help": "why this run cannot decide about accuracy, JSON",
+            },
+        },
     ),
     (tables, {**COLLECTED, **STATISTICS, **OUT}),
     (figures, {**COLLECTED, **RESULTS, **OUT}),

@@ -28,6 +28,10 @@ _COLUMNS = {
     "cost": (*IDENTITY[:3], "parameters", "macs"),
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
 }
+_JUDGED = {
+    "comparisons": (*IDENTITY[:2], "module", "metric", "improvement", "low", "high", "p_holm"),
+    "claims": ("claim", "module", "measure", "verdict", "evidence", "missing", "text", "reading"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,14 @@ def read(folder: Path) -> Collected:
         FileNotFoundError: one of the four files is missing; the message says what to run.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", _COLUMNS[name]) for name in _COLUMNS})
+
+
+def judged(folder: Path, name: str) -> Frame:
+    """Read what ``claims`` wrote beside: 'comparisons' or 'claims'; no rows if it has not run."""
+    import pandas as pd
+
+    path, columns = folder / f"{name}.csv", _JUDGED[name]
+    return _frame(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
 
 
 def variant_name(variant: str) -> str:

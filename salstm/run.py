@@ -23,6 +23,8 @@ from salstm.recipes import digest
 
 log = logging.getLogger(__name__)
 Build = Callable[..., nn.Module]
+LATENCY_S = 2.0
+"""Longest time for the repeats of one latency, in seconds."""
 
 
 def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
@@ -136,7 +138,7 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
         size = recipe["size"]
         example = torch.zeros(1, recipe["frames"], dataset.channels, size, size)
         started = time.monotonic()
-        figures = counting.count(model.eval().to(device), example.to(device))
+        figures = counting.cost(model.to(device), example.to(device), seconds=LATENCY_S)
         log.info("%s %s: counted in %.1f s", args.baseline, variant, time.monotonic() - started)
         rows.append(
             {"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+# No test downloads from the world; those of the download talk to a server of their own and clear this.
+os.environ["SALSTM_OFFLINE"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from salstm import collected
-from salstm.figures import cases, curves
+from salstm.figures import cases, curves, forest, pareto, spread
 from salstm.files import write_json
 
 log = logging.getLogger(__name__)
@@ -24,10 +24,12 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
         out: the folder of the figures.
     """
     data = collected.read(collected_in)
+    comparisons = collected.judged(collected_in, "comparisons")
     entries = []
     for dataset in data.datasets:
-        if facts := curves.draw(data, dataset, out):
-            entries.append(facts)
+        drawn = [forest.draw(comparisons, dataset, out)]
+        drawn += [kind.draw(data, dataset, out) for kind in (spread, pareto, curves)]
+        entries += [facts for facts in drawn if facts]
         entries += cases.draw(data, results, dataset, out)
     write_json(out / LIST, {"figures": entries})
     log.info("%d figures in %s", len(entries), out)

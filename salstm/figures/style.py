@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 INK = "#1a1a1b"
 FAINT = "#8a8a8b"
 GRID = "#d9d9da"
+PAPER = "#fefefe"
 # Okabe and Ito's colours; each variant also has its own dashes.
 VARIANTS = {
     "plain": ("#333a40", "-"),

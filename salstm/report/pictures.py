@@ -67,5 +67,6 @@ def _own_ids(text: str, prefix: str) -> str:
 
 def _colours() -> dict[str, str]:
     shades = {style.INK: "currentColor", style.FAINT: "var(--faint)", style.GRID: "var(--line)"}
+    shades[style.PAPER] = "var(--page)"
     shades |= {shade: f"var(--{name})" for name, (shade, _) in style.VARIANTS.items()}
     return {**shades, "fill: #ffffff": "fill: none"}

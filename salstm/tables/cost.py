@@ -19,7 +19,7 @@ from salstm.tables.layout import Cell, Column, Row, Table, number
 COUNTS = {
     "parameters": ("Parameters", "M", 1e6, 2),
     "macs": ("Multiply-adds", "G", 1e9, 2),
-    "latency_ms": ("Latency", "ms", 1.0, 1),
+    "latency_seconds": ("Latency", "ms", 1e-3, 1),
     "peak_memory_bytes": ("Peak memory", "GiB", 2.0**30, 2),
 }
 """Columns of cost.csv -> heading, unit, its size, decimals; those that a run did not measure are left out."""

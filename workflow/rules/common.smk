@@ -10,7 +10,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import devices, recipes
+from salstm import devices, limits, recipes
 from salstm.data import datasets
 from salstm.fingerprint import fingerprint
 
@@ -34,6 +34,15 @@ STATISTICS = json.dumps(config["statistics"], sort_keys=True)
 # Datasets whose raw data this program makes: every report says so.
 PHANTOMS = json.dumps(
     [one for one in ACTIVE if config["datasets"].get(one, {}).get("phantom")]
+)
+# Why this run cannot decide about accuracy: phantoms, or less than config.yaml asks for.
+LIMITS = json.dumps(
+    limits.limits(
+        config,
+        configuration.checked(
+            configuration.load(Path(workflow.basedir) / "config.yaml"), NETWORKS
+        ),
+    )
 )
 # Editing a template rebuilds the pages, nothing else.
 TEMPLATES = hashlib.sha256(
@@ -188,6 +197,8 @@ def partial_report():
     collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
     python = f"{shlex.quote(sys.executable)} -m salstm"
     commands = [
+        f"{python} claims --collected {collected} --statistics {shlex.quote(STATISTICS)}"
+        f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
         f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} --out {page}/tables",
         f"{python} figures --collected {collected} --results {RESULTS} --out {page}/figures",
         f"{python} report --collected {collected} --results {RESULTS} --phantoms {shlex.quote(PHANTOMS)}"

@@ -59,6 +59,33 @@ rule collect:
         " --out {params.out} --log {log}"
 
 
+rule claims:
+    """The declared comparisons with their intervals and tests, and a verdict on each of the paper's claims."""
+    input:
+        rules.collect.output,
+        sentences="claims.yaml",
+    output:
+        expand(
+            f"{COLLECTED}/{{file}}.csv",
+            file=["comparisons", "claims"],
+            allow_missing=True,
+        ),
+    log:
+        f"{COLLECTED}/logs/claims.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        grid=lambda w: grid_text(NAME),
+        limits=LIMITS,
+        statistics=STATISTICS,
+        code=fingerprint("salstm.verdict"),
+    shell:
+        "python -m salstm claims --collected {params.collected} --claims {input.sentences}"
+        " --statistics {params.statistics:q} --grid {params.grid:q}"
+        " --limits {params.limits:q} --log {log}"
+
+
 rule tables:
     """The comparison as CSV, Markdown and LaTeX, for each dataset and protocol."""
     input:
@@ -85,9 +112,10 @@ rule tables:
 
 
 rule figures:
-    """Training curves and pictures of cases, as SVG and PNG."""
+    """Gains, distributions, costs, training curves and pictures of cases, as SVG and PNG."""
     input:
         rules.collect.output,
+        rules.claims.output,
     output:
         report(
             directory("reports/{edition}/figures"),
@@ -113,6 +141,7 @@ rule page:
     """One self-contained page: what is done, the tables, the figures, and where they come from."""
     input:
         rules.collect.output,
+        rules.claims.output,
         audits_of,
         tables=rules.tables.output,
         figures=rules.figures.output,

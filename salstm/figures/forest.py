@@ -1,0 +1,125 @@
+"""Forest plot: what each module changes, network by network, with its interval and the noise of the seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from salstm.collected import Frame, dataset_name, variant_name
+from salstm.effects import LOWER_IS_BETTER
+from salstm.figures import style
+from salstm.tables.layout import HEADINGS, SCALE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW = 0.21
+"""Inches of a module's line."""
+STEP = 0.36
+"""Between the modules of a network, of the distance between networks."""
+
+
+def draw(comparisons: Frame, dataset: str, out: Path) -> dict[str, Any] | None:
+    """Draw ``forest-<dataset>`` in a folder.
+
+    Args:
+        comparisons: as ``salstm.verdict`` wrote them.
+        dataset: one of them.
+        out: the folder.
+
+    Returns:
+        What the report says about the figure; None if nothing was compared.
+    """
+    rows = comparisons[comparisons["dataset"] == dataset]
+    if rows["improvement"].notna().sum() == 0:
+        return None
+    metrics, networks, modules = (
+        list(dict.fromkeys(rows[name])) for name in ("metric", "baseline", "module")
+    )
+    with style.styled() as pyplot:
+        size = (3.3 * len(metrics) + 0.9, ROW * len(networks) * (len(modules) + 0.8) + 1.15)
+        figure, axes = pyplot.subplots(1, len(metrics), figsize=size, squeeze=False, sharey=True)
+        for part, metric in zip(axes[0], metrics, strict=True):
+            _panel(part, rows[rows["metric"] == metric], networks, modules)
+            part.set_xlabel(f"gain in {_heading(metric)}; right is better")
+        axes[0, 0].set_yticks(range(len(networks)), networks)
+        axes[0, 0].set_ylim(len(networks) - 0.4, -0.6)
+        _legend(figure, modules, len(metrics))
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
+        style.save(figure, out / f"forest-{dataset}")
+    return _facts(rows, dataset)
+
+
+def clear(row: dict[str, Any]) -> bool:
+    """Whether a comparison is beyond chance after Holm's correction."""
+    return bool(row["p_holm"] <= 1 - row.get("level", 0.95))
+
+
+def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> None:
+    for row in rows.dropna(subset="improvement").to_dict("records"):
+        scale = SCALE.get(row["metric"], 100.0)
+        place = networks.index(row["baseline"]) + _offset(modules, row["module"])
+        gain, noise = row["improvement"] * scale, row["seed_sd"] * scale
+        sign = -scale if row["metric"] in LOWER_IS_BETTER else scale
+        ends = sign * row["low"], sign * row["high"]
+        if noise == noise:
+            axes.barh(place, 2 * noise, STEP * 0.8, -noise, color=style.GRID, zorder=1)
+        shade = style.colour(row["module"])
+        axes.plot(ends, [place, place], color=shade, lw=1.6, zorder=3, solid_capstyle="butt")
+        face = shade if clear(row) else style.PAPER
+        axes.plot(gain, place, "o", ms=5, mec=shade, mfc=face, mew=1.3, zorder=4)
+    axes.axvline(0, color=style.INK, lw=0.9, zorder=2)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+
+
+def _offset(modules: list[str], module: str) -> float:
+    return STEP * (modules.index(module) - (len(modules) - 1) / 2)
+
+
+def _heading(metric: str) -> str:
+    return {"dice": "Dice [points of 100]", "hd95": "HD95 (lower distance)"}.get(metric, metric)
+
+
+def _legend(figure: Any, modules: list[str], panels: int) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    marks: list[Any] = [
+        Line2D([], [], color=style.colour(one), lw=1.6, label=variant_name(one)) for one in modules
+    ]
+    dot: dict[str, Any] = {"color": style.INK, "marker": "o", "ls": "", "ms": 5}
+    marks += [
+        Line2D([], [], **dot, label="clear"),
+        Line2D([], [], **dot, mfc=style.PAPER, label="not clear"),
+        Patch(color=style.GRID, label="± sd of seeds"),
+    ]
+    columns = len(marks) if panels > 1 else 3
+    figure.legend(handles=marks, loc="upper left", ncols=columns, handlelength=1.4)
+
+
+def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
+    name, done = dataset_name(dataset), rows.dropna(subset="improvement")
+    level = float(done["level"].iloc[0])
+    noise = "" if done["seed_sd"].notna().any() else " There is one seed: its noise is not known."
+    return {
+        "file": f"forest-{dataset}",
+        "kind": "forest",
+        "dataset": dataset,
+        "title": f"{name}: gains of the modules",
+        "caption": f"Module minus plain on the same cases, classes and seeds, {len(done)} of {len(rows)} comparisons; "
+        f"the sign is turned for distances. Line: {100 * level:.0f} % interval over patients or sequences. Filled: "
+        f"p ≤ {1 - level:.2g} after Holm's correction for all {int(done['family'].iloc[0])} declared tests. Grey: one "
+        f"standard deviation over seeds to each side; a gain inside it may be seed noise.{noise}",
+        "alt": _alt(name, done),
+    }
+
+
+def _alt(name: str, done: Frame) -> str:
+    parts = (
+        f"{row['baseline']} {variant_name(row['module'])} "
+        f"{HEADINGS.get(row['metric'], row['metric']).split(' [')[0]} "
+        f"{row['improvement'] * SCALE.get(row['metric'], 100.0):+.2f}"
+        for row in done.to_dict("records")
+    )
+    return f"Gains on {name}: {', '.join(parts)}."

@@ -1,0 +1,106 @@
+"""Distributions: every test case as a dot, with boxes, in the grid's order of networks and variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from salstm import conventions
+from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.figures import style
+from salstm.tables import numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PROTOCOL = "strict"
+LABELS = {"dice": "Dice", "hd95": "HD95 [{unit}]"}
+VECTORS = 40
+"""Most cases that are drawn as shapes of their own; more are one picture inside the drawing."""
+
+
+def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+    """Draw ``spread-<dataset>`` in a folder.
+
+    Returns:
+        What the report says about the figure; None if nothing is scored.
+    """
+    rows = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
+    if rows.empty:
+        return None
+    table, unit = per_case(rows), numbers.unit_of(rows)
+    networks, variants = data.baselines(dataset), data.variants
+    with style.styled() as pyplot:
+        size = (max(4.6, 0.42 * len(networks) * (len(variants) + 0.6) + 0.8), 4.3)
+        figure, axes = pyplot.subplots(2, 1, figsize=size, sharex=True)
+        for part, (metric, label) in zip(axes, LABELS.items(), strict=True):
+            _panel(part, table, metric, (networks, variants))
+            part.set_ylabel(label.format(unit=unit))
+        axes[1].set_xticks(range(len(networks)), networks)
+        axes[1].set_xlim(-0.5, len(networks) - 0.5)
+        _legend(figure, variants)
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
+        style.save(figure, out / f"spread-{dataset}")
+    return _facts(table, dataset)
+
+
+def per_case(rows: Frame) -> Frame:
+    """Dice and HD95 of each case: means over the classes, then over the seeds.
+
+    Args:
+        rows: as from ``salstm.conventions.under_protocol``.
+    """
+    keys = ["baseline", "variant", "case"]
+    seeds = rows.groupby([*keys, "seed"], sort=False)[list(LABELS)].mean()
+    return seeds.groupby(keys, sort=False).mean().reset_index()
+
+
+def _panel(axes: Axes, table: Frame, metric: str, order: tuple[list[str], list[str]]) -> None:
+    networks, variants = order
+    step = 0.8 / len(variants)
+    chance = np.random.default_rng(0)
+    for (baseline, variant), cases in table.groupby(["baseline", "variant"], sort=False):
+        values = cases[metric].dropna().to_numpy()
+        place = networks.index(baseline) + step * (variants.index(variant) - (len(variants) - 1) / 2)
+        shade = style.colour(str(variant))
+        jitter = place + step * chance.uniform(-0.3, 0.3, len(values))
+        look: dict[str, Any] = {"rasterized": len(values) > VECTORS, "linewidths": 0, "alpha": 0.35}
+        axes.scatter(jitter, values, s=7, color=shade, zorder=2, **look)
+        line = {"color": shade, "linewidth": 1.2}
+        axes.boxplot(
+            values, positions=[place], widths=step * 0.7, showfliers=False, manage_ticks=False,
+            boxprops=line, whiskerprops=line, capprops={"linewidth": 0},
+            medianprops={"color": style.INK, "linewidth": 1.6}, zorder=3,
+        )  # fmt: skip
+    for edge in range(1, len(networks)):
+        axes.axvline(edge - 0.5, color=style.GRID, lw=0.8, zorder=0)
+    axes.grid(visible=False, axis="x")
+    axes.tick_params(axis="x", length=0)
+
+
+def _legend(figure: Any, variants: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], color=style.colour(one), lw=1.6, label=variant_name(one)) for one in variants
+    ]
+    marks.append(Line2D([], [], color=style.INK, lw=1.6, label="median"))
+    figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
+
+
+def _facts(table: Frame, dataset: str) -> dict[str, Any]:
+    name = dataset_name(dataset)
+    medians = table.groupby(["baseline", "variant"], sort=False)["dice"].median()
+    parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in medians.items())  # type: ignore[index]
+    return {
+        "file": f"spread-{dataset}",
+        "kind": "spread",
+        "dataset": dataset,
+        "title": f"{name}: cases",
+        "caption": f"Each dot is one of {table['case'].nunique()} test cases (mean over classes and seeds), protocol "
+        f"{PROTOCOL}: a missed structure counts Dice 0 and the image's diagonal. Box: quartiles and median; whiskers: "
+        "1.5 times the box at most.",
+        "alt": f"Dice per case on {name}, medians: {', '.join(parts)}.",
+    }
