@@ -161,6 +161,13 @@ def figures(args: argparse.Namespace) -> None:
     figures.write(args.collected, args.results, args.out)
 
 
+def export(args: argparse.Namespace) -> None:
+    """Write the results as other programs read them: challengeR, nnU-Net's summary, the claims."""
+    from salstm import exports
+
+    exports.write(args.collected, args.out)
+
+
 def report(args: argparse.Namespace) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from salstm import report
@@ -350,6 +357,7 @@ COMMANDS = [
     ),
     (tables, {**COLLECTED, **STATISTICS, **OUT}),
     (figures, {**COLLECTED, **RESULTS, **OUT}),
+    (export, {**COLLECTED, **OUT}),
     (
         report,
         {

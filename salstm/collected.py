@@ -29,7 +29,19 @@ _COLUMNS = {
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
 }
 _JUDGED = {
-    "comparisons": (*IDENTITY[:2], "module", "metric", "improvement", "low", "high", "p_holm"),
+    "comparisons": (
+        *(*IDENTITY[:2], "module", "metric", "plain", "with_module", "difference", "low", "high"),
+        *(
+            "improvement",
+            "p",
+            "p_holm",
+            "smallest_p",
+            "effect_size",
+            "seed_sd",
+            "gain_over_seed_sd",
+        ),
+        *("cases", "groups", "seeds", "pairs_left_out", "reason", "family", "level", "protocol"),
+    ),
     "claims": ("claim", "module", "measure", "verdict", "evidence", "missing", "text", "reading"),
 }
 

@@ -15,7 +15,7 @@ from salstm.files import read_json, write_csv
 log = logging.getLogger(__name__)
 
 STATES = ("done", "running", "failed", "missing")
-TEXT = {"case": str, "group": str, "class": str}  # an id like 001 is no number
+TEXT: Any = {"case": str, "group": str, "class": str}  # an id like 001 is no number
 IDENTITY = ["dataset", "baseline", "variant", "seed"]
 
 

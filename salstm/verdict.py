@@ -38,7 +38,8 @@ def write(
     data = collected.read(folder)
     family = Family(**statistics)
     table = effects.compare(data.scores, grid, family, np.random.default_rng(SEED))
-    write_csv(folder / "comparisons.csv", table.assign(family=len(table), level=family.level))
+    facts = {"family": len(table), "level": family.level, "protocol": family.protocol}
+    write_csv(folder / "comparisons.csv", table.assign(**facts))
     judged = claims.evaluate(
         claims.read(claims_file),
         data.scores,

@@ -129,7 +129,7 @@ def _card(title: str, published: list) -> dict:
     }
 
 
-_COST = ("parameters", "macs")
+_COST = ("parameters", "macs", "latency_seconds")
 
 
 def _cell(made: Made, identity: dict) -> dict:
@@ -223,6 +223,9 @@ def _history(made: Made, identity: dict) -> pd.DataFrame:
 def _cost(identity: dict) -> dict:
     module = identity["variant"] != "plain"
     counts = {"parameters": 7_765_508 + 1_639_428 * module, "macs": 12_103_000_000 * (1 + module)}
+    heavier = {"transunet": 3.0, "merit": 5.0, "missformer": 0.7, "daeformer": 1.6}
+    counts["macs"] *= heavier.get(identity["baseline"], 1.0)
+    counts["latency_seconds"] = counts["macs"] / 8e11
     return {**{name: identity[name] for name in IDENTITY[:3]}, **counts}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from salstm import collected
 from salstm.figures import cases, curves, forest, pareto, spread
 from salstm.files import write_json
+from salstm.tables import numbers
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,10 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
     """
     data = collected.read(collected_in)
     comparisons = collected.judged(collected_in, "comparisons")
+    units = numbers.units(data, comparisons)
     entries = []
     for dataset in data.datasets:
-        drawn = [forest.draw(comparisons, dataset, out)]
+        drawn = [forest.draw(comparisons, units, dataset, out)]
         drawn += [kind.draw(data, dataset, out) for kind in (spread, pareto, curves)]
         entries += [facts for facts in drawn if facts]
         entries += cases.draw(data, results, dataset, out)

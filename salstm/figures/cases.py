@@ -107,6 +107,7 @@ def _panels(store: Store, results: Path, dataset: str, rows: Frame) -> Iterator[
                 "slice": picture.slice_number,
                 "slices": picture.slices,
                 "panel": panels.draw(picture),
+                "map": panels.errors(picture),
             }
 
 
@@ -134,11 +135,12 @@ def _facts(
 ) -> dict[str, Any]:
     entries = []
     for one in shown:
-        name = f"panel-{dataset}-{baseline}-{one['variant']}-{one['role']}.webp"
-        _write_picture(one["panel"], out / name)
-        entries.append(
-            {key: value for key, value in one.items() if key != "panel"} | {"file": name}
-        )
+        name = f"panel-{dataset}-{baseline}-{one['variant']}-{one['role']}"
+        files = {"file": f"{name}.webp", "errors": f"{name}-errors.webp"}
+        _write_picture(one["panel"], out / files["file"])
+        _write_picture(one["map"], out / files["errors"])
+        known = {key: value for key, value in one.items() if key not in ("panel", "map")}
+        entries.append(known | files)
     return {
         "file": f"cases-{dataset}-{baseline}",
         "kind": "cases",
@@ -148,7 +150,8 @@ def _facts(
         "title": f"{dataset_name(dataset)}, {baseline}: cases",
         "caption": "Tinted area with a white rim: the truth. Coloured line: the prediction (weights chosen on "
         "validation). The fixed case is the same for all networks; best, median and worst are by the cell's Dice "
-        "(protocol strict, mean over classes). The slice is the one with the most wrong pixels.",
+        "(protocol strict, mean over classes). The slice is the one with the most wrong pixels. Error map: pixels of "
+        "the truth that were missed, pixels that were invented, pixels of another class.",
         "panels": entries,
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salstm.collected import Collected, Frame, dataset_name, variant_name
-from salstm.figures import style
+from salstm.figures import flags, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +105,8 @@ def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
         "title": f"{name}: training curves",
         "caption": f"{runs} of {planned} trainings, one line each. Above: training loss. Below: Dice (fraction) on "
         "validation (solid) and test (dotted), as the training itself measured it to choose weights: "
-        "per slice-stack on the stored grid, not under a protocol of the tables.",
+        f"per slice-stack on the stored grid, not under a protocol of the tables. {flags.RULES}",
+        "flagged": flags.flagged(history),
         "alt": _alt(name, history),
     }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salstm.collected import Frame, dataset_name, variant_name
 from salstm.effects import LOWER_IS_BETTER
 from salstm.figures import style
-from salstm.tables.layout import HEADINGS, SCALE
+from salstm.tables.gains import scale as scale_of
+from salstm.tables.layout import HEADINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,11 +21,14 @@ STEP = 0.36
 """Between the modules of a network, of the distance between networks."""
 
 
-def draw(comparisons: Frame, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    comparisons: Frame, units: Mapping[str, str], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``forest-<dataset>`` in a folder.
 
     Args:
         comparisons: as ``salstm.verdict`` wrote them.
+        units: of the distances of each dataset.
         dataset: one of them.
         out: the folder.
 
@@ -41,7 +46,7 @@ def draw(comparisons: Frame, dataset: str, out: Path) -> dict[str, Any] | None:
         figure, axes = pyplot.subplots(1, len(metrics), figsize=size, squeeze=False, sharey=True)
         for part, metric in zip(axes[0], metrics, strict=True):
             _panel(part, rows[rows["metric"] == metric], networks, modules)
-            part.set_xlabel(f"gain in {_heading(metric)}; right is better")
+            part.set_xlabel(_heading(metric, units[dataset]))
         axes[0, 0].set_yticks(range(len(networks)), networks)
         axes[0, 0].set_ylim(len(networks) - 0.4, -0.6)
         _legend(figure, modules, len(metrics))
@@ -57,7 +62,7 @@ def clear(row: dict[str, Any]) -> bool:
 
 def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> None:
     for row in rows.dropna(subset="improvement").to_dict("records"):
-        scale = SCALE.get(row["metric"], 100.0)
+        scale = scale_of(row["metric"])
         place = networks.index(row["baseline"]) + _offset(modules, row["module"])
         gain, noise = row["improvement"] * scale, row["seed_sd"] * scale
         sign = -scale if row["metric"] in LOWER_IS_BETTER else scale
@@ -77,8 +82,14 @@ def _offset(modules: list[str], module: str) -> float:
     return STEP * (modules.index(module) - (len(modules) - 1) / 2)
 
 
-def _heading(metric: str) -> str:
-    return {"dice": "Dice [points of 100]", "hd95": "HD95 (lower distance)"}.get(metric, metric)
+def _heading(metric: str, unit: str) -> str:
+    if metric in LOWER_IS_BETTER:
+        return f"{_name(metric)}, less by [{unit}]"
+    return f"{_name(metric)}, more by [points of 100]"
+
+
+def _name(metric: str) -> str:
+    return HEADINGS.get(metric, metric).split(" [")[0]
 
 
 def _legend(figure: Any, modules: list[str], panels: int) -> None:
@@ -118,8 +129,8 @@ def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
 def _alt(name: str, done: Frame) -> str:
     parts = (
         f"{row['baseline']} {variant_name(row['module'])} "
-        f"{HEADINGS.get(row['metric'], row['metric']).split(' [')[0]} "
-        f"{row['improvement'] * SCALE.get(row['metric'], 100.0):+.2f}"
+        f"{_name(row['metric'])} "
+        f"{row['improvement'] * scale_of(row['metric']):+.2f}"
         for row in done.to_dict("records")
     )
     return f"Gains on {name}: {', '.join(parts)}."

@@ -20,6 +20,10 @@ FILL = 0.3
 """Of the truth's colour in its area."""
 SMALLEST = 0.5
 """Of the frame's side: a cut-out is no smaller."""
+ERRORS = {"missed": "#56b4e9", "invented": "#e69f00", "wrong class": "#cc79a7"}
+"""Colours of the error map."""
+DIMMED = 0.45
+"""Of the image's brightness under the error map."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,28 @@ def draw(picture: Picture) -> NDArray[np.uint8]:
     return canvas.round().clip(0, 255).astype(np.uint8)
 
 
+def errors(picture: Picture) -> NDArray[np.uint8]:
+    """Paint the error map of the same cut-out: wrong pixels by kind, over the dimmed image.
+
+    Returns:
+        As ``draw``.
+    """
+    part = window(picture.truth, picture.prediction)
+    factor = max(1, -(-SIDE // picture.truth[part].shape[0]))
+    canvas = _rgb(picture.image)[part] * DIMMED
+    truth, prediction = picture.truth[part], picture.prediction[part]
+    kinds = (prediction == 0, truth == 0, (truth > 0) & (prediction > 0))
+    for area, shade in zip(kinds, ERRORS.values(), strict=True):
+        canvas[area & (truth != prediction)] = _rgb_of(shade)
+    return _enlarged(canvas, factor).round().clip(0, 255).astype(np.uint8)
+
+
 def colour(label: int) -> NDArray[np.float64]:
     """RGB of a label, 0 to 255."""
-    text = CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)]
+    return _rgb_of(CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)])
+
+
+def _rgb_of(text: str) -> NDArray[np.float64]:
     return np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float64)
 
 

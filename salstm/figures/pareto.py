@@ -59,7 +59,9 @@ def front(table: Frame, cost: str) -> Frame:
 def _panel(axes: Axes, table: Frame, cost: str) -> None:
     label, unit = COSTS[cost]
     best = front(table, cost)
-    axes.step(best[cost] / unit, best["mean"] * 100, where="post", color=style.FAINT, lw=5, alpha=0.3)
+    axes.step(
+        best[cost] / unit, best["mean"] * 100, where="post", color=style.FAINT, lw=5, alpha=0.3
+    )
     for baseline, rows in table.groupby("baseline", sort=False):
         plain = rows[rows["variant"] == "plain"]
         for row in rows.to_dict("records"):
@@ -93,7 +95,9 @@ def _legend(figure: Any, variants: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     dot: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6}
-    marks = [Line2D([], [], color=style.colour(one), **dot, label=variant_name(one)) for one in variants]
+    marks = [
+        Line2D([], [], color=style.colour(one), **dot, label=variant_name(one)) for one in variants
+    ]
     marks.append(Line2D([], [], color=style.FAINT, lw=5, alpha=0.3, label="Pareto front"))
     figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
 
@@ -101,7 +105,10 @@ def _legend(figure: Any, variants: list[str]) -> None:
 def _facts(table: Frame, dataset: str, costs: list[str]) -> dict[str, Any]:
     name, parts = dataset_name(dataset), []
     for cost in costs:
-        named = [f"{row['baseline']} {variant_name(row['variant'])}" for row in front(table, cost).to_dict("records")]
+        named = [
+            f"{row['baseline']} {variant_name(row['variant'])}"
+            for row in front(table, cost).to_dict("records")
+        ]
         parts.append(f"{COSTS[cost][0].split(' of')[0]}: {', '.join(named)}")
     return {
         "file": f"pareto-{dataset}",

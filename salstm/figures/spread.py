@@ -63,10 +63,12 @@ def _panel(axes: Axes, table: Frame, metric: str, order: tuple[list[str], list[s
     chance = np.random.default_rng(0)
     for (baseline, variant), cases in table.groupby(["baseline", "variant"], sort=False):
         values = cases[metric].dropna().to_numpy()
-        place = networks.index(baseline) + step * (variants.index(variant) - (len(variants) - 1) / 2)
+        place = networks.index(baseline) + step * (
+            variants.index(variant) - (len(variants) - 1) / 2
+        )
         shade = style.colour(str(variant))
         jitter = place + step * chance.uniform(-0.3, 0.3, len(values))
-        look: dict[str, Any] = {"rasterized": len(values) > VECTORS, "linewidths": 0, "alpha": 0.35}
+        look: dict[str, Any] = {"rasterized": len(values) > VECTORS, "linewidths": 0, "alpha": 0.55}
         axes.scatter(jitter, values, s=7, color=shade, zorder=2, **look)
         line = {"color": shade, "linewidth": 1.2}
         axes.boxplot(

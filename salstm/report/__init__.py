@@ -10,10 +10,10 @@ from typing import Any
 
 from salstm import collected, conventions, tables
 from salstm.collected import Collected, dataset_name, network_name, variant_name
-from salstm.figures.panels import CLASS_COLOURS
+from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
-from salstm.report import completeness, origin, pictures
-from salstm.tables import cost, formats, numbers
+from salstm.report import completeness, judgement, origin, pictures
+from salstm.tables import cost, formats, gains, numbers, ranks
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SHOWN = "strict"
 """The protocol that the page opens with."""
+DRAWINGS = ("forest", "spread", "pareto", "curves")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
+    ("gains", "Gains"),
+    ("cases", "Cases"),
+    ("rules", "Rules"),
+    ("cost", "Cost"),
     ("curves", "Training curves"),
     ("pictures", "Pictures"),
-    ("cost", "Cost"),
     ("data", "Data audit"),
     ("provenance", "Provenance"),
     ("networks", "Networks"),
@@ -56,8 +60,10 @@ def write(
     data = collected.read(collected_in)
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, phantoms)
+    context |= _judged(data, collected_in, cards)
     context |= _drawn(drawn, figures or page.parent / "figures")
     context |= {"sections": SECTIONS, "texts": _texts(context), "class_colours": CLASS_COLOURS}
+    context["error_colours"] = ERRORS
     context["title"] = f"SALSTM and LSTMSA: {page.parent.resolve().name}"
     with replacing(page) as temporary:
         temporary.write_text(_render(context), encoding="utf-8")
@@ -74,6 +80,7 @@ def _context(
         for protocol in conventions.PROTOCOLS
     }
     runs = origin.runs(data, results, cards)
+    audits = {one: origin.audit(results, one) for one in data.datasets}
     networks = list(dict.fromkeys(data.cells["baseline"]))
     return {
         "notices": completeness.notices(data, phantoms),
@@ -81,19 +88,38 @@ def _context(
         "variants": [{"key": one, "name": variant_name(one)} for one in data.variants],
         "matrix": completeness.matrix(data, cards),
         "gaps": completeness.gaps(data, cards),
-        "verdicts": [
-            {"dataset": dataset_name(one), "gains": completeness.gains(tidy[one, SHOWN])}
-            for one in data.datasets
-        ],
         "protocols": conventions.PROTOCOLS,
         "shown": SHOWN,
         "datasets": [_dataset(data, cards, tidy, one) for one in data.datasets],
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
-        "audits": [origin.audit(results, one) for one in data.datasets],
+        "audits": list(audits.values()),
+        "cautions": {one: origin.caution(found) for one, found in audits.items()},
+        "rules": [_rules(data, cards, one) for one in data.datasets],
         "runs": runs,
         "provenance": origin.summary(runs),
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "cards": {name: cards[name] for name in networks if name in cards},
+    }
+
+
+def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template shows of the claims and the declared comparisons."""
+    claims, comparisons = (collected.judged(folder, one) for one in ("claims", "comparisons"))
+    units = numbers.units(data, comparisons)
+    heads, rows = judgement.summary(data, comparisons, units)
+    found = {}
+    for dataset in data.datasets:
+        metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
+        made = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
+        found[dataset] = [_shown_table(table) for table in made]
+    return {
+        "answers": judgement.answers(claims),
+        "claims": judgement.claims(claims),
+        "verdicts": judgement.counts(claims),
+        "summary_heads": heads,
+        "summary": rows,
+        "family": comparisons.head(1).to_dict("records"),
+        "gains": found,
     }
 
 
@@ -105,6 +131,17 @@ def _dataset(
         made = tables.build(tidy[dataset, protocol], data, cards)
         found[protocol] = [_shown_table(table) for table in made]
     return {"key": dataset, "name": dataset_name(dataset), "tables": found}
+
+
+def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
+    """Ranks by scoring rule and scores by choice of weights, each with its finding in words."""
+    moves, selection = (
+        make(data, cards, dataset) for make in (ranks.by_convention, ranks.by_selection)
+    )
+    return [
+        {**_shown_table(moves), "said": ranks.moved(moves)},
+        {**_shown_table(selection), "said": ranks.optimistic(selection)},
+    ]
 
 
 def _shown_table(table: Table) -> dict[str, Any]:
@@ -120,25 +157,27 @@ def _markup(folder: Path, entry: Mapping[str, Any]) -> Any:
 
 def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """By table what its copy buttons give."""
-    entries = [*context["costs"]]
+    entries = [*context["costs"], *itertools.chain(*context["rules"], *context["gains"].values())]
     for dataset in context["datasets"]:
         entries += [entry for made in dataset["tables"].values() for entry in made]
     return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries}
 
 
 def _drawn(entries: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Curves as markup; cases with their pictures; and for a cell where its pictures are."""
-    curves = [
-        {**entry, "svg": _markup(folder, entry)} for entry in entries if entry["kind"] == "curves"
-    ]
+    """Drawings as markup, by kind; cases with their pictures; and for a cell where its pictures are."""
+    drawings: dict[str, dict[str, Any]] = {kind: {} for kind in DRAWINGS}
+    for entry in entries:
+        if entry["kind"] in drawings:
+            drawings[entry["kind"]][entry["dataset"]] = {**entry, "svg": _markup(folder, entry)}
     cases = [entry for entry in entries if entry["kind"] == "cases"]
     anchors = {}
     for entry in cases:
         for panel in entry["panels"]:
-            panel["url"] = pictures.data_url(folder / panel["file"])
+            for name, file in (("url", "file"), ("map", "errors")):
+                panel[name] = pictures.data_url(folder / panel[file])
             key = f"{entry['dataset']}/{entry['baseline']}/{panel['variant']}"
             anchors[key] = f"cases-{key.replace('/', '-')}"
-    return {"curves": curves, "cases": cases, "anchors": anchors, "variant_name": variant_name}
+    return {**drawings, "cases": cases, "anchors": anchors, "variant_name": variant_name}
 
 
 def _render(context: Mapping[str, Any]) -> str:
@@ -153,6 +192,7 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     filters = {"dataset_name": dataset_name, "groupby_run": _groups, "groupby_variant": _variants}
+    filters["groupby_reading"] = _readings
     environment.filters.update(filters)
     inlined = {
         name: Markup((TEMPLATES / f"report.{suffix}").read_text(encoding="utf-8"))
@@ -170,3 +210,8 @@ def _groups(columns: Sequence[Column]) -> list[dict[str, Any]]:
 def _variants(panels: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
     runs = itertools.groupby(panels, lambda panel: panel["variant"])
     return [(variant, list(run)) for variant, run in runs]
+
+
+def _readings(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Any]]]:
+    runs = itertools.groupby(claims, lambda claim: claim["reading"])
+    return [(reading, list(run)) for reading, run in runs]

@@ -1,4 +1,4 @@
-"""How much of the grid is done, what is not and why, and what the numbers so far say."""
+"""How much of the grid is done, what is not and why, and what a reader must know first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 
 from salstm.collected import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.collection import STATES
-from salstm.tables.layout import MINUS, number
-from salstm.tables.numbers import MEAN
 
-ZERO: dict[str, str] = {"+0.00": "0.00", f"{MINUS}0.00": "0.00"}
 STACKED_IMAGES = ("synapse", "isic2018")
 """Datasets whose modules see the same frame three times."""
 
@@ -49,28 +46,6 @@ def gaps(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def gains(numbers: Frame) -> list[dict[str, Any]]:
-    """What each module changes on a dataset: module minus plain, network by network, not tested.
-
-    Args:
-        numbers: of ``salstm.tables.numbers.comparison``, one dataset, one protocol.
-
-    Returns:
-        One entry per module: networks compared, in how many the metric is better, the mean difference as text.
-    """
-    means = numbers[numbers["class"] == MEAN]
-    table = means.pivot_table(index="baseline", columns=["metric", "variant"], values="mean")
-    found = []
-    for variant in dict.fromkeys(means["variant"]):
-        if variant == "plain":
-            continue
-        entry: dict[str, Any] = {"variant": variant, "name": variant_name(variant)}
-        entry["dice"] = _gain(table, "dice", variant, 100.0, 1)
-        entry["hd95"] = _gain(table, "hd95", variant, 1.0, -1)
-        found.append(entry)
-    return found
-
-
 def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
     """What a reader must know before the first number."""
     found = []
@@ -89,17 +64,6 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
         text = "There is no standard deviation over seeds, and a difference may be seed noise."
         found.append({"kind": "note", "title": "One seed", "text": text})
     return found
-
-
-def _gain(table: Frame, metric: str, variant: str, scale: float, better: int) -> dict[str, Any]:
-    columns = [(metric, "plain"), (metric, variant)]
-    if any(column not in table.columns for column in columns):
-        return {"compared": 0, "better": 0, "mean": number(float("nan"))}
-    both = table[columns].dropna()
-    difference = (both[columns[1]] - both[columns[0]]) * scale
-    mean = number(float(difference.mean()), signed=True)
-    improved = int((difference * better > 0).sum())
-    return {"compared": len(both), "better": improved, "mean": ZERO.get(mean, mean)}
 
 
 def _tally(cells: Frame) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from salstm.files import read_json
 
 WARNINGS = ("in more than one split", "another split", "oddities")
 """Facts of an audit that should be 0."""
+DIVIDED = "groups in more than one split"
 
 
 def runs(data: Collected, results: Path, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -63,6 +64,22 @@ def audit(results: Path, dataset: str) -> dict[str, Any]:
         alarm = watched and any(value not in ("", "0") for value in values)
         entry["rows"].append({"fact": fact, "cells": cells, "alarm": alarm})
     return entry
+
+
+def caution(found: Mapping[str, Any]) -> str:
+    """What to say beside strict numbers where groups stand in more than one split; empty where none does.
+
+    Args:
+        found: of ``audit``.
+    """
+    row = next((one for one in found["rows"] if one["fact"] == DIVIDED and one["alarm"]), None)
+    if row is None:
+        return ""
+    count = next(value for value in row["cells"] if value)
+    return (
+        f"The split of {found['dataset']} is not strict: {count} groups (patients or sequences) stand in more than "
+        "one of training, validation and test. Its scores are too good, the plain networks' as well as the modules'."
+    )
 
 
 def duration(seconds: float | None) -> str:

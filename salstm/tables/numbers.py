@@ -76,6 +76,17 @@ def unit_of(rows: Frame) -> str:
     return " and ".join(units) or "voxel"
 
 
+def units(data: Collected, comparisons: Frame) -> dict[str, str]:
+    """Unit of the distances of each dataset under the protocol of the declared comparisons."""
+    declared = comparisons["protocol"].iloc[0] if len(comparisons) else "strict"
+    protocol, found = conventions.PROTOCOLS[declared], {}
+    for dataset in data.datasets:
+        scope = conventions.CONVENTIONS[protocol.convention_for(dataset)].scope
+        rows = data.scores
+        found[dataset] = unit_of(rows[(rows["dataset"] == dataset) & (rows["scope"] == scope)])
+    return found
+
+
 def _summary(rows: Frame) -> Frame:
     """Mean and sd over seeds, and the counts behind them."""
     seeds = per_seed(rows).groupby(_KEYS, sort=False)["value"]

@@ -192,7 +192,7 @@ def all_costs(wildcards):
 def partial_report():
     """The commands that build the report of the whole grid from what there is, for onerror.
 
-    They are those of the rules collect, tables, figures and page. Whatever fails here changes no exit code.
+    They are those of the rules collect, claims, tables, figures, export and page. Whatever fails here changes no exit code.
     """
     collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
     python = f"{shlex.quote(sys.executable)} -m salstm"
@@ -201,6 +201,7 @@ def partial_report():
         f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
         f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} --out {page}/tables",
         f"{python} figures --collected {collected} --results {RESULTS} --out {page}/figures",
+        f"{python} export --collected {collected} --out {page}/data",
         f"{python} report --collected {collected} --results {RESULTS} --phantoms {shlex.quote(PHANTOMS)}"
         f" --figures {page}/figures --out {page}/index.html",
     ]

@@ -137,12 +137,31 @@ rule figures:
         " --out {output} --log {log}"
 
 
+rule export:
+    """The results as other programs read them: challengeR, nnU-Net's summary, the claims."""
+    input:
+        rules.collect.output,
+        rules.claims.output,
+    output:
+        directory("reports/{edition}/data"),
+    log:
+        f"{COLLECTED}/logs/export.log",
+    conda:
+        "../envs/salstm.yaml"
+    params:
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        code=fingerprint("salstm.exports"),
+    shell:
+        "python -m salstm export --collected {params.collected} --out {output} --log {log}"
+
+
 rule page:
     """One self-contained page: what is done, the tables, the figures, and where they come from."""
     input:
         rules.collect.output,
         rules.claims.output,
         audits_of,
+        rules.export.output,
         tables=rules.tables.output,
         figures=rules.figures.output,
     output:

@@ -1,0 +1,114 @@
+"""The verdict: what the declared comparisons found, and which of the paper's claims stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from salstm import statistics
+from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.effects import LOWER_IS_BETTER
+from salstm.figures.forest import clear
+from salstm.tables.gains import probability, scale
+from salstm.tables.layout import ABSENT, HEADINGS, number
+
+VERDICTS = ("supported", "contradicted", "undecided")
+EVERYWHERE = "All datasets"
+
+
+def claims(table: Frame) -> list[dict[str, Any]]:
+    """The claims as the page lists them, in their order."""
+    return [
+        {
+            "text": row["text"],
+            "reading": row["reading"],
+            "module": row["module"],
+            "name": variant_name(row["module"]),
+            "measure": _measure(row["measure"]),
+            "verdict": row["verdict"],
+            "evidence": row["evidence"],
+            "missing": row["missing"] if isinstance(row["missing"], str) else "",
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def counts(table: Frame) -> dict[str, int]:
+    """How many readings of the claims have each verdict."""
+    return {name: int((table["verdict"] == name).sum()) for name in VERDICTS}
+
+
+def answers(table: Frame) -> list[dict[str, str]]:
+    """For each module in one word whether it improves every network, and why: the first claim, by Dice."""
+    rows = table[table["claim"] == table["claim"].iloc[0]] if len(table) else table
+    return [
+        {
+            "module": row["module"],
+            "name": variant_name(row["module"]),
+            "verdict": row["verdict"],
+            "why": row["missing"] if isinstance(row["missing"], str) else row["evidence"],
+        }
+        for row in rows.drop_duplicates("module").to_dict("records")
+    ]
+
+
+def summary(
+    data: Collected, comparisons: Frame, units: Mapping[str, str]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """The comparisons, summed up for all datasets and for each.
+
+    Returns:
+        The metrics as headings, and one row per module and dataset, with an entry for each metric.
+    """
+    comparisons = comparisons[comparisons["dataset"].isin(data.datasets)]
+    metrics = list(dict.fromkeys(comparisons["metric"]))
+    places: list[str | None] = (
+        [None, *data.datasets] if len(data.datasets) > 1 else [*data.datasets]
+    )
+    rows = []
+    for place in places:
+        part = comparisons if place is None else comparisons[comparisons["dataset"] == place]
+        for module in dict.fromkeys(part["module"]):
+            chosen = part[part["module"] == module]
+            found = [_summed(chosen[chosen["metric"] == one], units) for one in metrics]
+            name = EVERYWHERE if place is None else dataset_name(place)
+            facts = {"dataset": name, "module": module, "name": variant_name(module)}
+            rows.append({**facts, "metrics": found})
+    return [_measure(one) for one in metrics], rows
+
+
+def _summed(rows: Frame, units: Mapping[str, str]) -> dict[str, Any]:
+    """One metric: networks better of those compared, clearly or not, mean gain with interval, least p."""
+    done = rows.dropna(subset="improvement").to_dict("records")
+    gains = np.array([row["improvement"] for row in done], dtype=np.float64)
+    certain = [row["improvement"] for row in done if clear(row)]
+    return {
+        "compared": len(done),
+        "declared": len(rows),
+        "better": int((gains > 0).sum()),
+        "clearly_better": sum(gain > 0 for gain in certain),
+        "clearly_worse": sum(gain < 0 for gain in certain),
+        "mean": _mean(rows, gains, units),
+        "p": probability(min((row["p_holm"] for row in done), default=math.nan)),
+    }
+
+
+def _mean(rows: Frame, gains: np.ndarray, units: Mapping[str, str]) -> str:
+    """Mean over networks with its 95 % interval; nothing where distances of different units would be added up."""
+    metric = str(rows["metric"].iloc[0]) if len(rows) else ""
+    known = {units[dataset] for dataset in rows["dataset"]} if metric in LOWER_IS_BETTER else {"%"}
+    if not len(gains) or len(known) > 1:
+        return ABSENT
+    factor = scale(metric)
+    data = statistics.clusters(gains * factor, np.arange(len(gains)))
+    low, high = statistics.interval(data, np.random.default_rng(0), method="t")
+    text = f"{number(data.mean, signed=True)} {known.pop()}" if metric in LOWER_IS_BETTER else ""
+    text = text or number(data.mean, signed=True)
+    return text if math.isnan(low) else f"{text} [{number(low)}, {number(high)}]"
+
+
+def _measure(name: str) -> str:
+    return {"macs": "multiply-adds"}.get(name, HEADINGS.get(name, name).split(" [")[0])

@@ -1,0 +1,110 @@
+"""The declared comparisons of one dataset and metric: gain, interval, tests, and the noise of the seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from salstm.collected import Frame, dataset_name, network_name, variant_name
+from salstm.conventions import PROTOCOLS
+from salstm.effects import LOWER_IS_BETTER
+from salstm.tables.layout import ABSENT, HEADINGS, Cell, Column, Row, Table, number
+
+_COUNTS = ("cases", "groups", "seeds")
+
+
+def build(
+    comparisons: Frame, cards: Mapping[str, Any], dataset: str, metric: str, unit: str
+) -> Table:
+    """The table of a dataset and metric, a network and module a row.
+
+    Args:
+        comparisons: as ``salstm.verdict`` wrote them.
+        cards: by network.
+        dataset: one of the datasets there.
+        metric: one of the metrics there.
+        unit: of its distances.
+    """
+    chosen = (comparisons["dataset"] == dataset) & (comparisons["metric"] == metric)
+    rows = comparisons[chosen].to_dict("records")
+    name = heading(metric, unit)
+    columns = [Column(name, one) for one in ("plain", "module", "gain", "from", "to")]
+    columns += [Column("Test", one) for one in ("p", "p (Holm)", "least p")]
+    columns += [Column("Size", "d"), Column("Seeds", "sd"), Column("Seeds", "gain / sd")]
+    columns += [Column("n", one) for one in _COUNTS]
+    return Table(
+        f"{dataset}_gains_{metric}",
+        f"{dataset_name(dataset)}: gain in {name}",
+        ("Network", "Variant"),
+        tuple(columns),
+        tuple(
+            Row(
+                (network_name(row["baseline"], dict(cards)), variant_name(row["module"])),
+                tuple(_cells(row)),
+            )
+            for row in rows
+        ),
+        _notes(rows),
+    )
+
+
+def heading(metric: str, unit: str) -> str:
+    """A metric as a heading, with its unit."""
+    return HEADINGS.get(
+        metric, f"{metric} [{'{unit}' if metric in LOWER_IS_BETTER else '%'}]"
+    ).format(unit=unit)
+
+
+def scale(metric: str) -> float:
+    """What a value is multiplied by when printed: overlaps are in percent."""
+    return 1.0 if metric in LOWER_IS_BETTER else 100.0
+
+
+def ends(row: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval of a gain, which has its sign turned for distances; lower end first."""
+    low, high = row["low"], row["high"]
+    return (-high, -low) if row["metric"] in LOWER_IS_BETTER else (low, high)
+
+
+def probability(value: float) -> str:
+    """A p value as text."""
+    if math.isnan(value):
+        return ABSENT
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _cells(row: Mapping[str, Any]) -> list[Cell]:
+    unit, low, high = scale(row["metric"]), *ends(row)
+    values = [row["plain"], row["with_module"], row["improvement"], low, high]
+    cells = [_cell(value * unit, row, signed=at > 1) for at, value in enumerate(values)]
+    cells += [Cell(probability(row[key]), row[key]) for key in ("p", "p_holm", "smallest_p")]
+    cells.append(_cell(row["effect_size"], row, signed=True))
+    cells += [_cell(row["seed_sd"] * unit, row), _cell(row["gain_over_seed_sd"], row, signed=True)]
+    return cells + [Cell(f"{int(row[key])}", float(row[key])) for key in _COUNTS]
+
+
+def _cell(value: float, row: Mapping[str, Any], *, signed: bool = False) -> Cell:
+    why = row["reason"] if isinstance(row["reason"], str) else ""
+    left = f"{int(row['pairs_left_out'])} pairs left out" if row["pairs_left_out"] else ""
+    return Cell(number(value, signed=signed), value, title=why or left)
+
+
+def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    first = rows[0]
+    seeds = max(int(row["seeds"]) for row in rows)
+    notes = [
+        f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
+        "Gain: module minus plain on the same cases, classes and seeds, the sign turned for distances; "
+        f"from, to: {100 * first['level']:.0f} % interval, drawn over groups (patients, sequences).",
+        f"p: sign flips of the groups; Holm: corrected for all {int(first['family'])} declared tests, run or not; "
+        "least p: the smallest that this number of groups can reach. d: mean over sd of the groups' gains.",
+        "sd: of the means over seeds, pooled over plain and module; a gain below it may be seed noise.",
+    ]
+    if seeds < 2:
+        notes[-1] = (
+            "One seed: how far a gain varies between seeds is not known, and no interval here covers it."
+        )
+    return tuple(notes)
