@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from salstm import collected, figures
+from salstm import collected, figures, verdict
 from salstm.data.store import Store
-from salstm.figures import cases, curves, panels, style
+from salstm.figures import cases, curves, flags, forest, panels, pareto, spread, style
 from tests import synthetic
 from tests.synthetic import Made
 
+ROOT = Path(__file__).parent.parent
 ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,), epochs=3)
 
 
@@ -35,6 +36,7 @@ def layout(tmp_path: Path, cases_folder: Path) -> list[Path]:
     names = {f"{number:03d}": case.id for number, case in enumerate(test)}
     scores = scores[scores["case"].isin(names)].assign(case=lambda frame: frame["case"].map(names))
     scores.to_csv(folder / "scores.csv", index=False)
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, ONE.grid)
     for variant in ONE.variants:
         place = results / "acdc/mtunet" / variant / "seed0/predictions"
         place.mkdir(parents=True)
@@ -52,21 +54,23 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
     out = tmp_path / "figures"
     figures.write(layout[0], layout[1], out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
-    assert [entry["file"] for entry in entries] == ["curves-acdc", "cases-acdc-mtunet"]
+    assert [entry["kind"] for entry in entries] == ["forest", "spread", "pareto", "curves", "cases"]
+    assert entries[0]["file"] == "forest-acdc"
     for entry in entries:
         assert ET.parse(out / f"{entry['file']}.svg").getroot().tag.endswith("svg")
         assert size(out / f"{entry['file']}.png")[0] > 400
-    shown = [(one["variant"], one["role"]) for one in entries[1]["panels"]]
+    shown = [(one["variant"], one["role"]) for one in entries[-1]["panels"]]
     assert shown == [(variant, role) for variant in ONE.variants for role in cases.ROLES]
-    for panel in entries[1]["panels"]:
+    for panel in entries[-1]["panels"]:
         assert min(size(out / panel["file"])) >= panels.SIDE
+        assert size(out / panel["errors"]) == size(out / panel["file"])
 
 
 def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
         figures.write(layout[0], layout[1], tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(files) == 2 * 2 + 8 + 1
+    assert len(files) == 5 * 2 + 2 * 8 + 1
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
             name
@@ -178,3 +182,66 @@ def test_colours_are_told_apart_without_colour():
     for number, (light, line) in enumerate(looks):
         for other, dash in looks[:number]:
             assert abs(light - other) > 8 or line != dash
+
+
+def test_errors_are_painted_by_kind(monkeypatch):
+    monkeypatch.setattr(panels, "SIDE", 4)
+    monkeypatch.setattr(panels, "SMALLEST", 1.0)
+    truth, prediction = np.zeros((2, 4, 4), np.uint8)
+    truth[0] = (1, 1, 0, 2)
+    prediction[0] = (0, 1, 1, 1)
+    painted = panels.errors(panels.Picture(np.zeros((4, 4)), truth, prediction, 1, 1))
+    missed, invented, wrong = (
+        [int(one[at : at + 2], 16) for at in (1, 3, 5)] for one in panels.ERRORS.values()
+    )
+    assert painted[0].tolist() == [missed, [0, 0, 0], invented, wrong]
+    assert painted[1:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "dice", "why"),
+    [
+        ([1, 0.5, 0.4, 0.3], [0.1, 0.5, 0.6, 0.6], ""),
+        (
+            [1, 0.5, np.nan, 0.3],
+            [0.1, 0.2, 0.3, 0.4],
+            "diverged: the loss is not finite in epoch 3",
+        ),
+        ([1, 0.5, 2, 3], [0.1, 0.2, 0.3, 0.4], "diverged: the loss ends at 3, it began at 1"),
+        ([1, 0.99, 0.995, 0.99], [0.1] * 4, "flat: the loss stays within 2 % of 1"),
+        ([1, 0.5, 0.4, 0.3], [0.1, 0.8, np.nan, 0.3], "collapsed: validation Dice ends at 0.300"),
+        ([1, 2, 3], [0.1, 0.0, 0.0], ""),
+    ],
+)
+def test_curves_that_went_wrong_are_flagged(loss, dice, why):
+    run = pd.DataFrame({"epoch": range(1, len(loss) + 1), "loss": loss, "val_dice": dice})
+    found = flags.judge(run)
+    assert found.startswith(why)
+    assert bool(found) == bool(why)
+
+
+def test_the_front_holds_what_nothing_cheaper_beats():
+    table = pd.DataFrame({"macs": [3, 1, 2, 2, 5], "mean": [0.9, 0.5, 0.7, 0.6, 0.9]})
+    assert pareto.front(table, "macs")["macs"].tolist() == [1, 2, 3]
+
+
+def test_a_case_is_its_mean_over_classes_then_seeds():
+    rows = pd.DataFrame(
+        {
+            "baseline": "unet", "variant": "plain", "case": "a", "seed": [0, 0, 1],
+            "dice": [0.2, 0.4, 0.9], "hd95": [np.nan, 2.0, 4.0],
+        }
+    )  # fmt: skip
+    (found,) = spread.per_case(rows).to_dict("records")
+    assert (found["dice"], found["hd95"]) == pytest.approx((0.6, 3.0))
+
+
+def test_gains_without_seeds_or_without_anything(tmp_path):
+    folder = synthetic.collect(tmp_path, ONE)
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, ONE.grid)
+    table = collected.judged(folder, "comparisons")
+    facts = forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
+    assert facts is not None
+    assert "its noise is not known" in facts["caption"]
+    assert "2 of 4 comparisons" in facts["caption"]
+    assert forest.draw(table.assign(improvement=np.nan), {"acdc": "mm"}, "acdc", tmp_path) is None

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from salstm import collected, report
+from salstm import collected, report, verdict
 from salstm.files import write_json
-from salstm.report import completeness, origin, pictures
+from salstm.report import judgement, origin, pictures
 from salstm.tables import numbers
 from tests import synthetic
 from tests.synthetic import Made
 
+ROOT = Path(__file__).parent.parent
 VOID = {"meta", "link", "img", "input", "br", "path", "use"}
 LOADING = {"src", "srcset", "data", "poster", "xlink:href"}
 GAPS = {
@@ -69,8 +70,9 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-def build(tmp_path: Path, made: Made, **options) -> str:
+def build(tmp_path: Path, made: Made, *, limits=(), **options) -> str:
     folder = synthetic.collect(tmp_path / "collected", made)
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, made.grid, limits)
     report.write(
         folder, tmp_path / "results", synthetic.cards(), tmp_path / "page/index.html", **options
     )
@@ -115,7 +117,8 @@ def test_nothing_done_still_makes_a_page(tmp_path):
     page = Page(build(tmp_path, Made(states=states)))
     assert "0 of 18 cells done" in page.words
     assert "No training has left a curve yet." in page.words
-    assert "nothing to compare" in page.words
+    assert "none compared" in page.words
+    assert "No network has scores of plain and of a module yet." in page.words
 
 
 @pytest.mark.parametrize("phantoms", [[], ["acdc"]])
@@ -151,21 +154,80 @@ def test_tables_of_both_protocols_and_their_copies(tmp_path):
     assert f'data-value="{float(value * 100)!r}"' in text
 
 
-def test_gains_are_module_minus_plain(tmp_path):
-    data = collected.read(synthetic.collect(tmp_path, Made(states=GAPS)))
-    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "strict")
-    means = (
-        tidy[tidy["class"] == "mean"]
-        .set_index(["metric", "variant", "baseline"])["mean"]
-        .sort_index()
+def judged(tmp_path: Path, made: Made) -> tuple[collected.Collected, dict]:
+    """What was collected and, by name, the two tables of ``claims``."""
+    folder = synthetic.collect(tmp_path, made)
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, made.grid)
+    tables = {name: collected.judged(folder, name) for name in ("claims", "comparisons")}
+    return collected.read(folder), tables
+
+
+def test_the_summary_counts_what_the_comparisons_found(tmp_path):
+    data, tables = judged(tmp_path, Made(states=GAPS))
+    table, units = tables["comparisons"], numbers.units(data, tables["comparisons"])
+    heads, rows = judgement.summary(data, table, units)
+    assert heads == ["Dice", "HD95"]
+    assert [(row["dataset"], row["module"]) for row in rows[:3]] == [
+        ("All datasets", "salstm"), ("All datasets", "lstmsa"), ("ACDC", "salstm"),
+    ]  # fmt: skip
+    for row, chosen in ((rows[0], table), (rows[2], table[table["dataset"] == "acdc"])):
+        ours = chosen[(chosen["module"] == "salstm") & (chosen["metric"] == "dice")].dropna(
+            subset="improvement"
+        )
+        found = row["metrics"][0]
+        assert (found["compared"], found["better"]) == (
+            len(ours), (ours["improvement"] > 0).sum(),
+        )  # fmt: skip
+        mean = f"{100 * ours['improvement'].mean():+.2f}".replace("-", "−")
+        assert found["mean"].split(" ")[0] == mean
+        assert found["p"] == f"{ours['p_holm'].min():.3f}"
+
+
+def test_a_mean_over_different_units_is_not_given(tmp_path):
+    data, tables = judged(tmp_path, Made())
+    units = {"acdc": "mm", "isic2018": "pixel"}
+    _, rows = judgement.summary(data, tables["comparisons"], units)
+    assert rows[0]["metrics"][1]["mean"] == "–"
+    assert rows[0]["metrics"][0]["mean"] != "–"
+    assert "mm" in rows[2]["metrics"][1]["mean"]
+
+
+def test_the_page_says_the_verdict_on_every_claim(tmp_path):
+    words = Page(build(tmp_path, Made(), limits=["phantom data: acdc"])).words
+    assert "Does every network get better? SALSTM: undecided LSTMSA: undecided" in words
+    assert "Missing: phantom data: acdc;" in words
+    assert (
+        "Of 12 readings (claim, module, measure): 0 supported , 2 contradicted , 10 undecided ."
+        in words
     )
-    gain = next(one for one in completeness.gains(tidy) if one["variant"] == "salstm")
-    change = (means["dice", "salstm"] - means["dice", "plain"]) * 100
-    assert gain["dice"]["compared"] == 2
-    assert gain["dice"]["better"] == int((change > 0).sum())
-    assert gain["dice"]["mean"] == f"{change.mean():+.2f}".replace("-", "−")
-    farther = means["hd95", "salstm"] - means["hd95", "plain"]
-    assert gain["hd95"]["better"] == int((farther < 0).sum())
+
+
+def test_a_page_without_claims_says_what_to_run(tmp_path):
+    folder = synthetic.collect(tmp_path / "collected", Made())
+    report.write(folder, tmp_path, synthetic.cards(), tmp_path / "index.html")
+    words = Page((tmp_path / "index.html").read_text()).words
+    assert "Nothing is compared yet: run python -m salstm claims" in words
+
+
+def test_a_split_that_divides_groups_is_said_beside_strict_numbers(tmp_path):
+    place = tmp_path / "results/acdc"
+    place.mkdir(parents=True)
+    fact = "split,fact,value\nall,groups in more than one split,{}\n"
+    (place / "audit.csv").write_text(fact.format(3))
+    words = Page(build(tmp_path, Made())).words
+    assert "Not strict. The split of ACDC is not strict: 3 groups" in words
+    (place / "audit.csv").write_text(fact.format(0))
+    assert "Not strict." not in Page(build(tmp_path, Made())).words
+
+
+def test_a_single_dataset_keeps_the_whole_family(tmp_path):
+    whole = Made()
+    folder = synthetic.collect(tmp_path / "collected", Made(grid={"isic2018": ("unet",)}))
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, whole.grid)
+    report.write(folder, tmp_path, synthetic.cards(), tmp_path / "index.html")
+    words = Page((tmp_path / "index.html").read_text()).words
+    assert "for all 12 declared tests" in words
+    assert "All datasets" not in words
 
 
 def test_runs_tell_how_they_were_made(tmp_path):
@@ -253,7 +315,7 @@ def test_pictures_are_reached_from_the_table(tmp_path):
         "dice": None,
         "hd95": None,
     }
-    panel |= {"slice": 2, "slices": 9, "file": "p.webp"}
+    panel |= {"slice": 2, "slices": 9, "file": "p.webp", "errors": "p.webp"}
     entry = {"kind": "cases", "dataset": "acdc", "baseline": "mtunet", "file": "cases-acdc-mtunet"}
     entry |= {"title": "t", "caption": "c", "classes": ["RV", "MYO", "LV"], "panels": [panel]}
     write_json(folder / "figures.json", {"figures": [entry]})

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salstm import collected, conventions, tables
-from salstm.tables import cost, formats, layout, numbers, published
+from salstm import collected, conventions, tables, verdict
+from salstm.tables import cost, formats, gains, layout, numbers, published, ranks
 from tests import synthetic
 from tests.synthetic import Made
 
+ROOT = Path(__file__).parent.parent
 GAPS = {
     ("acdc", "mtunet", "salstm", 1): ("failed", "train: the loss is nan"),
     ("acdc", "transunet", "lstmsa", 0): ("missing", "not started"),
@@ -286,7 +287,7 @@ def test_cost_counts_and_multiples(data):
     made = cost.build(data, synthetic.cards(), "acdc")
     assert [(column.group, column.name) for column in made.columns] == [
         ("Parameters", "M"), ("Parameters", "×"), ("Multiply-adds", "G"), ("Multiply-adds", "×"),
-        ("Training", "h"), ("Training", "×"),
+        ("Latency", "ms"), ("Latency", "×"), ("Training", "h"), ("Training", "×"),
     ]  # fmt: skip
     assert [cell.text for cell in made.rows[1].cells[:4]] == ["9.40", "1.21", "24.21", "2.00"]
 
@@ -296,3 +297,98 @@ def test_a_missing_file_says_what_to_run(tmp_path):
         FileNotFoundError, match=r"cells\.csv: no such file; run `python -m salstm collect"
     ):
         collected.read(tmp_path)
+
+
+def paired(scores: Any, key: tuple[str, str, str, str]) -> dict[str, Any]:
+    """A comparison by plain loops: means by case over classes and seeds of module minus plain."""
+    dataset, baseline, module, metric = key
+    values: dict[str, dict] = {"plain": {}, module: {}}
+    for row in scores.to_dict("records"):
+        if (row["dataset"], row["baseline"]) == (dataset, baseline) and row["variant"] in values:
+            one = (row["group"], row["case"], row["class"], row["seed"])
+            values[row["variant"]][one] = row[metric]
+    pairs: dict[tuple, dict] = {}
+    for one in values["plain"].keys() & values[module].keys():
+        change = values[module][one] - values["plain"][one]
+        if not math.isnan(change):
+            pairs.setdefault(one[:2], {}).setdefault(one[2], []).append(change)
+    cases = {
+        case: np.mean([np.mean(seeds) for seeds in classes.values()])
+        for case, classes in pairs.items()
+    }
+    return {
+        "gain": float(np.mean(list(cases.values()))) * (-1 if metric == "hd95" else 1),
+        "cases": len(cases),
+        "groups": len({group for group, _ in cases}),
+        "pairs": sum(len(seeds) for one in pairs.values() for seeds in one.values()),
+    }
+
+
+def test_gains_are_what_independent_code_finds(folder):
+    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, synthetic.GRID)
+    comparisons = collected.judged(folder, "comparisons")
+    raw: Any = pd.read_csv(folder / "scores.csv", dtype={"case": str, "group": str})
+    native = raw[(raw["scope"] == "native") & (raw["selection"] == "best_val")]
+    scores = conventions.penalty(native)
+    assert len(comparisons) == 12
+    for row in comparisons.to_dict("records"):
+        key = (row["dataset"], row["baseline"], row["module"], row["metric"])
+        expected = paired(scores, key)
+        assert row["improvement"] == pytest.approx(expected["gain"], rel=1e-10)
+        assert (row["cases"], row["groups"], row["family"]) == (
+            expected["cases"], expected["groups"], 12,
+        )  # fmt: skip
+        table = gains.build(comparisons, synthetic.cards(), key[0], key[3], "mm")
+        labels = (synthetic.cards()[key[1]]["title"], collected.variant_name(key[2]))
+        (shown,) = [one for one in table.rows if one.labels == labels]
+        factor = 100 if key[3] == "dice" else 1
+        values = {
+            column.name: cell for column, cell in zip(table.columns, shown.cells, strict=True)
+        }
+        assert values["gain"].value == pytest.approx(expected["gain"] * factor, rel=1e-10)
+        assert values["from"].value <= values["gain"].value <= values["to"].value
+        assert values["p (Holm)"].value >= values["p"].value
+
+
+def test_holm_is_over_the_whole_grid_run_or_not(tmp_path):
+    part = synthetic.collect(tmp_path, Made(grid={"isic2018": ("unet",)}))
+    verdict.write(part, ROOT / "claims.yaml", {"resamples": 200}, synthetic.GRID)
+    whole = collected.judged(part, "comparisons")
+    assert len(whole) == 12
+    smallest = whole.loc[whole["p"].idxmin()]
+    assert smallest["p_holm"] == pytest.approx(min(1, 12 * smallest["p"]))
+    assert whole.loc[whole["dataset"] == "acdc", "reason"].str.startswith("no scores").all()
+
+
+def test_ranks_and_optimism_are_what_independent_code_finds(folder, data):
+    raw: Any = pd.read_csv(folder / "scores.csv", dtype={"case": str})
+    rows = conventions.penalty(raw[(raw["dataset"] == "acdc") & (raw["scope"] == "native")])
+    keys = ["baseline", "variant", "seed", "selection"]
+    classes: Any = rows.groupby([*keys, "class"])["dice"].mean()
+    means: Any = classes.groupby(keys).mean()
+    means = means.groupby(["baseline", "variant", "selection"]).mean().unstack()
+    table = ranks.by_convention(data, synthetic.cards(), "acdc")
+    names = [f"{column.group} {column.name}" for column in table.columns]
+    expected = means["best_val"].rank(ascending=False)
+    found = {row.labels: row.cells[names.index("Dice, rank penalty")].value for row in table.rows}
+    chosen = ranks.by_selection(data, synthetic.cards(), "acdc")
+    gained = {row.labels: row.cells[3].value for row in chosen.rows}
+    for (baseline, variant), rank in expected.items():
+        labels = (synthetic.cards()[baseline]["title"], collected.variant_name(variant))
+        assert found[labels] == rank
+        best = means.loc[(baseline, variant)]
+        assert gained[labels] == pytest.approx(100 * (best["best_test"] - best["best_val"]))
+    assert "Dice moves" in ranks.moved(table)
+    assert "choosing on the test set moves Dice [%] by" in ranks.optimistic(chosen)
+
+
+def test_ranks_of_nothing(tmp_path):
+    states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
+    data = collected.read(synthetic.collect(tmp_path, Made(states=states)))
+    for make, said in (
+        (ranks.by_convention, ranks.moved),
+        (ranks.by_selection, ranks.optimistic),
+    ):
+        table = make(data, synthetic.cards(), "acdc")
+        assert said(table) == ""
+        assert all(cell.text == "–" for row in table.rows for cell in row.cells)

@@ -101,8 +101,8 @@ def optimistic(table: Table) -> str:
         known = [row.cells[at].value for row in table.rows if not math.isnan(row.cells[at].value)]
         if column.name == "optimism" and known:
             mean = number(sum(known) / len(known), signed=True)
-            parts.append(f"{column.group} {mean} on the test set's choice")
-    return "; ".join(parts)
+            parts.append(f"{column.group} by {mean}")
+    return f"choosing on the test set moves {', '.join(parts)}" if parts else ""
 
 
 def _ranks(table: Any, baseline: str, variant: str) -> list[Cell]:

@@ -3,20 +3,24 @@ rule predict:
     input:
         rules.train.output,
     output:
-        expand(f"{CELL}/predictions/{{selection}}.npz", selection=SELECTIONS, allow_missing=True),
+        expand(
+            f"{CELL}/predictions/{{selection}}.npz",
+            selection=SELECTIONS,
+            allow_missing=True,
+        ),
     log:
         f"{CELL}/logs/predict.log",
     conda:
         "../envs/salstm.yaml"
-    params:
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        cell=lambda w: CELL.format(**w),
-        code=lambda w: fingerprint("salstm.inference", f"baselines.{w.baseline}"),
     threads: 4
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=240,
+    params:
+        cases=lambda w: CASES.format(dataset=w.dataset),
+        cell=lambda w: CELL.format(**w),
+        code=lambda w: fingerprint("salstm.inference", f"baselines.{w.baseline}"),
     shell:
         "python -m salstm predict --run {params.cell} --cases {params.cases}"
         " --threads {threads} --log {log}"
@@ -32,13 +36,13 @@ rule score:
         f"{CELL}/logs/score.log",
     conda:
         "../envs/salstm.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         cases=lambda w: CASES.format(dataset=w.dataset),
         cell=lambda w: CELL.format(**w),
         code=lambda w: fingerprint("salstm.scoring"),
-    resources:
-        mem_mb=4000,
-        runtime=60,
     shell:
         "python -m salstm score --run {params.cell} --cases {params.cases}"
         " --out {output} --log {log}"

@@ -5,23 +5,27 @@ rule train:
         audit=rules.check.output,
         weights=weights_of,
     output:
-        expand(f"{CELL}/{{selection}}.safetensors", selection=SELECTIONS, allow_missing=True),
+        expand(
+            f"{CELL}/{{selection}}.safetensors",
+            selection=SELECTIONS,
+            allow_missing=True,
+        ),
         f"{CELL}/history.csv",
         f"{CELL}/run.json",
     log:
         f"{CELL}/logs/train.log",
     conda:
         "../envs/salstm.yaml"
-    params:
-        recipe=recipe_of,
-        code=code_of_training,
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        cell=lambda w: CELL.format(**w),
     threads: 4
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=2880,
+    params:
+        recipe=recipe_of,
+        code=code_of_training,
+        cases=lambda w: CASES.format(dataset=w.dataset),
+        cell=lambda w: CELL.format(**w),
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
         " --variant {wildcards.variant} --seed {wildcards.seed} --recipe {params.recipe:q}"
