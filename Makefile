@@ -21,7 +21,7 @@ install: .venv/installed ## make .venv from the lock file
 	touch $@
 
 demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html
-	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1 cost=1
+	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1
 	@echo "The report: reports/demo/index.html"
 
 test: install ## the test suite

@@ -83,7 +83,10 @@ def main() -> None:
         (root / "npz").mkdir()
         print(f"{'windows of 3 x 224 x 224':<32}{'authors/s':>12}{'ours/s':>12}{'ratio':>8}")
         for label, augment in (("read and zoom", False), ("read, rotate/flip and zoom", True)):
-            theirs, mine = Authors(native, root / "npz", augment=augment), ours(stored, augment=augment)
+            theirs, mine = (
+                Authors(native, root / "npz", augment=augment),
+                ours(stored, augment=augment),
+            )
             found = [
                 (rate(theirs.__getitem__, len(theirs), 40), rate(mine.__getitem__, len(mine), 800))
                 for _ in range(pairs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -93,8 +92,7 @@ def train(args: argparse.Namespace) -> None:
     """Train one cell, or go on where an earlier run of it stopped."""
     from salstm import devices
 
-    locks = Path(os.environ.get("SALSTM_LOCKS", f"/tmp/salstm-gpu-{os.getuid()}"))
-    with devices.claim(locks, int(os.environ.get("SALSTM_JOBS_PER_GPU", "1"))):
+    with devices.claim(devices.lock_folder(), devices.shared()):
         from salstm import run
 
         run.train(_builder(args.baseline, args.recipe), _identity(args), args)

@@ -42,7 +42,10 @@ _JUDGED = {
         ),
         *("cases", "groups", "seeds", "pairs_left_out", "reason", "family", "level", "protocol"),
     ),
-    "claims": ("claim", "module", "measure", "verdict", "evidence", "missing", "text", "reading"),
+    "claims": (
+        *("claim", "module", "measure", "protocol", "verdict", "evidence", "missing"),
+        *("text", "reading"),
+    ),
 }
 
 

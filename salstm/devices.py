@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 DEVICES = Path("/dev")
+JOBS_PER_GPU = "SALSTM_JOBS_PER_GPU"
+LOCKS = "SALSTM_LOCKS"
 
 
 def visible() -> list[str]:
@@ -26,6 +29,21 @@ def visible() -> list[str]:
 def slots(jobs_per_gpu: int = 1) -> int:
     """How many trainings may run at once: GPUs times jobs a GPU; without a GPU, one a core."""
     return len(visible()) * jobs_per_gpu or (os.cpu_count() or 1)
+
+
+def share(jobs_per_gpu: int) -> None:
+    """Tell the jobs that this process starts how many of them share a GPU."""
+    os.environ[JOBS_PER_GPU] = str(jobs_per_gpu)
+
+
+def shared() -> int:
+    """How many jobs share a GPU: what ``share`` said, else 1."""
+    return int(os.environ.get(JOBS_PER_GPU, "1"))
+
+
+def lock_folder() -> Path:
+    """Where this user's slot locks lie: ``SALSTM_LOCKS``, else a folder in the system's temporary one."""
+    return Path(os.environ.get(LOCKS) or Path(tempfile.gettempdir()) / f"salstm-gpu-{os.getuid()}")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-
 # No test downloads from the world; those of the download talk to a server of their own and clear this.
 os.environ["SALSTM_OFFLINE"] = "1"
 

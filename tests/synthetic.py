@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +60,27 @@ def collect(folder: Path, made: Made | None = None) -> Path:
     costs = [_cost(one) for one in done if one["seed"] == made.seeds[0]]
     write_csv(folder / "cost.csv", pd.DataFrame(costs, columns=[*IDENTITY[:3], *_COST]))
     return folder
+
+
+def claims(path: Path, grid: Mapping[str, Sequence[str]] | None = None) -> Path:
+    """Write a short claims.yaml about a grid; returns the path. The whole one takes seconds to judge."""
+    fixed: dict[str, Any] = {"source": "abstract", "modules": ["salstm", "lstmsa"]}
+    fixed["grid"] = {dataset: list(names) for dataset, names in (grid or GRID).items()}
+    better: dict[str, Any] = {
+        "id": "better",
+        "text": "They improve all.",
+        "reading": "Each mean is better.",
+    }
+    cheap: dict[str, Any] = {
+        "id": "cheap",
+        "text": "They cost nothing.",
+        "reading": "At most 5 % more.",
+    }
+    better |= {"kind": "improves", "measures": ["dice", "hd95"]}
+    cheap |= {"kind": "costs_no_more", "measures": ["macs"], "tolerance": 0.05}
+    content = {"seeds": 3, "claims": [{**one, **fixed} for one in (better, cheap)]}
+    path.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML
+    return path
 
 
 def cards() -> dict:

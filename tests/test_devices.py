@@ -96,6 +96,16 @@ def test_slurm_has_chosen_already(monkeypatch, tmp_path):
     assert not (tmp_path / "locks").exists()
 
 
+def test_jobs_learn_how_many_share_a_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv(devices.JOBS_PER_GPU, "1")
+    devices.share(3)
+    assert devices.shared() == 3
+    monkeypatch.setenv(devices.LOCKS, str(tmp_path))
+    assert devices.lock_folder() == tmp_path
+    monkeypatch.delenv(devices.LOCKS)
+    assert devices.lock_folder().name == f"salstm-gpu-{os.getuid()}"
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_jobs_per_gpu_share_a_gpu_only_as_often_as_allowed(monkeypatch, tmp_path, jobs):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)

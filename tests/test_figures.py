@@ -19,7 +19,6 @@ from salstm.figures import cases, curves, flags, forest, panels, pareto, spread,
 from tests import synthetic
 from tests.synthetic import Made
 
-ROOT = Path(__file__).parent.parent
 ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,), epochs=3)
 
 
@@ -36,7 +35,7 @@ def layout(tmp_path: Path, cases_folder: Path) -> list[Path]:
     names = {f"{number:03d}": case.id for number, case in enumerate(test)}
     scores = scores[scores["case"].isin(names)].assign(case=lambda frame: frame["case"].map(names))
     scores.to_csv(folder / "scores.csv", index=False)
-    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, ONE.grid)
+    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
     for variant in ONE.variants:
         place = results / "acdc/mtunet" / variant / "seed0/predictions"
         place.mkdir(parents=True)
@@ -238,10 +237,18 @@ def test_a_case_is_its_mean_over_classes_then_seeds():
 
 def test_gains_without_seeds_or_without_anything(tmp_path):
     folder = synthetic.collect(tmp_path, ONE)
-    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, ONE.grid)
+    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
     table = collected.judged(folder, "comparisons")
     facts = forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
     assert facts is not None
     assert "its noise is not known" in facts["caption"]
     assert "2 of 4 comparisons" in facts["caption"]
     assert forest.draw(table.assign(improvement=np.nan), {"acdc": "mm"}, "acdc", tmp_path) is None
+
+
+def test_an_interval_without_an_end_leaves_the_panel_readable(tmp_path):
+    folder = synthetic.collect(tmp_path, ONE)
+    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
+    table = collected.judged(folder, "comparisons").assign(low=-np.inf, high=1e7)
+    assert forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
+    assert "1e7" not in (tmp_path / "forest-acdc.svg").read_text()

@@ -17,7 +17,6 @@ from salstm.tables import cost, formats, gains, layout, numbers, published, rank
 from tests import synthetic
 from tests.synthetic import Made
 
-ROOT = Path(__file__).parent.parent
 GAPS = {
     ("acdc", "mtunet", "salstm", 1): ("failed", "train: the loss is nan"),
     ("acdc", "transunet", "lstmsa", 0): ("missing", "not started"),
@@ -325,7 +324,9 @@ def paired(scores: Any, key: tuple[str, str, str, str]) -> dict[str, Any]:
 
 
 def test_gains_are_what_independent_code_finds(folder):
-    verdict.write(folder, ROOT / "claims.yaml", {"resamples": 200}, synthetic.GRID)
+    verdict.write(
+        folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
+    )
     comparisons = collected.judged(folder, "comparisons")
     raw: Any = pd.read_csv(folder / "scores.csv", dtype={"case": str, "group": str})
     native = raw[(raw["scope"] == "native") & (raw["selection"] == "best_val")]
@@ -352,7 +353,7 @@ def test_gains_are_what_independent_code_finds(folder):
 
 def test_holm_is_over_the_whole_grid_run_or_not(tmp_path):
     part = synthetic.collect(tmp_path, Made(grid={"isic2018": ("unet",)}))
-    verdict.write(part, ROOT / "claims.yaml", {"resamples": 200}, synthetic.GRID)
+    verdict.write(part, synthetic.claims(part / "claims.yaml"), {"resamples": 200}, synthetic.GRID)
     whole = collected.judged(part, "comparisons")
     assert len(whole) == 12
     smallest = whole.loc[whole["p"].idxmin()]

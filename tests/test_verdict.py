@@ -30,7 +30,9 @@ def test_the_same_scores_give_the_same_bytes(tmp_path):
     folder = synthetic.collect(tmp_path, Made())
     written = []
     for _ in range(2):
-        verdict.write(folder, CLAIMS, {"resamples": 200}, synthetic.GRID)
+        verdict.write(
+            folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
+        )
         written.append(
             [(folder / f"{name}.csv").read_bytes() for name in ("claims", "comparisons")]
         )
@@ -50,7 +52,7 @@ def test_nothing_done_still_makes_both_tables(tmp_path):
 def test_the_declared_family_is_what_config_says(tmp_path):
     folder = synthetic.collect(tmp_path, Made())
     declared = {"modules": ["salstm"], "metrics": ["dice"], "resamples": 200, "level": 0.9}
-    verdict.write(folder, CLAIMS, declared, synthetic.GRID)
+    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), declared, synthetic.GRID)
     comparisons = collected.judged(folder, "comparisons")
     assert len(comparisons) == 3
     assert set(comparisons["family"]) == {3}
@@ -78,7 +80,9 @@ def test_a_network_of_ones_own_is_no_limit():
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     folder = synthetic.collect(tmp_path, Made())
-    verdict.write(folder, CLAIMS, {"resamples": 200}, synthetic.GRID)
+    verdict.write(
+        folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
+    )
     exports.write(folder, tmp_path / "data")
     return tmp_path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from salstm.collected import Frame, dataset_name, variant_name
 from salstm.effects import LOWER_IS_BETTER
 from salstm.figures import style
+from salstm.tables.gains import ends
 from salstm.tables.gains import scale as scale_of
 from salstm.tables.layout import HEADINGS
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 ROW = 0.21
 """Inches of a module's line."""
+REACH = 4.0
+"""Times the largest gain or seed noise of a panel: an interval that goes farther is cut there."""
 STEP = 0.36
 """Between the modules of a network, of the distance between networks."""
 
@@ -61,21 +65,39 @@ def clear(row: dict[str, Any]) -> bool:
 
 
 def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> None:
-    for row in rows.dropna(subset="improvement").to_dict("records"):
+    done = rows.dropna(subset="improvement").to_dict("records")
+    bound = _bound(done)
+    for row in done:
         scale = scale_of(row["metric"])
         place = networks.index(row["baseline"]) + _offset(modules, row["module"])
         gain, noise = row["improvement"] * scale, row["seed_sd"] * scale
-        sign = -scale if row["metric"] in LOWER_IS_BETTER else scale
-        ends = sign * row["low"], sign * row["high"]
         if noise == noise:
             axes.barh(place, 2 * noise, STEP * 0.8, -noise, color=style.GRID, zorder=1)
         shade = style.colour(row["module"])
-        axes.plot(ends, [place, place], color=shade, lw=1.6, zorder=3, solid_capstyle="butt")
+        _interval(axes, [end * scale for end in ends(row)], bound * scale, place, shade)
         face = shade if clear(row) else style.PAPER
         axes.plot(gain, place, "o", ms=5, mec=shade, mfc=face, mew=1.3, zorder=4)
     axes.axvline(0, color=style.INK, lw=0.9, zorder=2)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
+
+
+def _interval(axes: Axes, found: list[float], bound: float, place: float, shade: str) -> None:
+    """A line; an arrow where it goes on outside of the panel."""
+    if any(math.isnan(end) for end in found):
+        return
+    shown = [min(max(end, -bound), bound) for end in found]
+    axes.plot(shown, [place, place], color=shade, lw=1.6, zorder=3, solid_capstyle="butt")
+    for end, cut in zip(found, shown, strict=True):
+        if end != cut:
+            axes.plot(cut, place, "<" if cut < 0 else ">", ms=4, color=shade, zorder=3)
+
+
+def _bound(rows: list[dict[str, Any]]) -> float:
+    """How far a panel reaches: a few groups can leave an interval without an end, which must not hide the rest."""
+    sizes = [abs(row["improvement"]) for row in rows]
+    sizes += [row["seed_sd"] for row in rows if row["seed_sd"] == row["seed_sd"]]
+    return REACH * max(sizes) or 1.0
 
 
 def _offset(modules: list[str], module: str) -> float:
@@ -121,7 +143,8 @@ def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
         "caption": f"Module minus plain on the same cases, classes and seeds, {len(done)} of {len(rows)} comparisons; "
         f"the sign is turned for distances. Line: {100 * level:.0f} % interval over patients or sequences. Filled: "
         f"p ≤ {1 - level:.2g} after Holm's correction for all {int(done['family'].iloc[0])} declared tests. Grey: one "
-        f"standard deviation over seeds to each side; a gain inside it may be seed noise.{noise}",
+        "standard deviation over seeds to each side; a gain inside it may be seed noise. Arrow: the interval goes on."
+        f"{noise}",
         "alt": _alt(name, done),
     }
 

@@ -112,9 +112,13 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
         metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
         made = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
         found[dataset] = [_shown_table(table) for table in made]
+    answers, why = judgement.answers(claims)
+    listed, shared = judgement.claims(claims)
     return {
-        "answers": judgement.answers(claims),
-        "claims": judgement.claims(claims),
+        "answers": answers,
+        "why": why,
+        "claims": listed,
+        "shared": shared,
         "verdicts": judgement.counts(claims),
         "summary_heads": heads,
         "summary": rows,

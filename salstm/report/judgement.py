@@ -19,8 +19,13 @@ VERDICTS = ("supported", "contradicted", "undecided")
 EVERYWHERE = "All datasets"
 
 
-def claims(table: Frame) -> list[dict[str, Any]]:
-    """The claims as the page lists them, in their order."""
+def claims(table: Frame) -> tuple[list[dict[str, Any]], list[str]]:
+    """The claims as the page lists them, in their order, and what all undecided ones about accuracy are missing."""
+    rows = table.to_dict("records")
+    for row in rows:
+        row["reasons"] = _reasons(row)
+    scored = [row["reasons"] for row in rows if row["reasons"] and isinstance(row["protocol"], str)]
+    shared = _shared(scored) if len(scored) > 1 else []
     return [
         {
             "text": row["text"],
@@ -30,10 +35,10 @@ def claims(table: Frame) -> list[dict[str, Any]]:
             "measure": _measure(row["measure"]),
             "verdict": row["verdict"],
             "evidence": row["evidence"],
-            "missing": row["missing"] if isinstance(row["missing"], str) else "",
+            "missing": "; ".join(one for one in row["reasons"] if one not in shared),
         }
-        for row in table.to_dict("records")
-    ]
+        for row in rows
+    ], shared
 
 
 def counts(table: Frame) -> dict[str, int]:
@@ -41,18 +46,15 @@ def counts(table: Frame) -> dict[str, int]:
     return {name: int((table["verdict"] == name).sum()) for name in VERDICTS}
 
 
-def answers(table: Frame) -> list[dict[str, str]]:
-    """For each module in one word whether it improves every network, and why: the first claim, by Dice."""
+def answers(table: Frame) -> tuple[list[dict[str, str]], str]:
+    """For each module in one word whether it improves every network (the first claim, by Dice), and why not more."""
     rows = table[table["claim"] == table["claim"].iloc[0]] if len(table) else table
-    return [
-        {
-            "module": row["module"],
-            "name": variant_name(row["module"]),
-            "verdict": row["verdict"],
-            "why": row["missing"] if isinstance(row["missing"], str) else row["evidence"],
-        }
-        for row in rows.drop_duplicates("module").to_dict("records")
+    chosen = rows.drop_duplicates("module").to_dict("records")
+    said = [
+        {"module": row["module"], "name": variant_name(row["module"]), "verdict": row["verdict"]}
+        for row in chosen
     ]
+    return said, "; ".join(_shared([reasons for row in chosen if (reasons := _reasons(row))]))
 
 
 def summary(
@@ -78,6 +80,15 @@ def summary(
             facts = {"dataset": name, "module": module, "name": variant_name(module)}
             rows.append({**facts, "metrics": found})
     return [_measure(one) for one in metrics], rows
+
+
+def _reasons(row: Mapping[str, Any]) -> list[str]:
+    return row["missing"].split("; ") if isinstance(row["missing"], str) and row["missing"] else []
+
+
+def _shared(lists: list[list[str]]) -> list[str]:
+    """What stands in every list, in the order of the first."""
+    return [one for one in lists[0] if all(one in other for other in lists)] if lists else []
 
 
 def _summed(rows: Frame, units: Mapping[str, str]) -> dict[str, Any]:

@@ -87,7 +87,8 @@ def _cells(row: Mapping[str, Any]) -> list[Cell]:
 def _cell(value: float, row: Mapping[str, Any], *, signed: bool = False) -> Cell:
     why = row["reason"] if isinstance(row["reason"], str) else ""
     left = f"{int(row['pairs_left_out'])} pairs left out" if row["pairs_left_out"] else ""
-    return Cell(number(value, signed=signed), value, title=why or left)
+    text = number(value, signed=signed).replace("inf", "∞")
+    return Cell(text, value, title=why or left)
 
 
 def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 # Input functions and the facts that the rules share; no rule stands here.
 import hashlib
-import hashlib
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -53,7 +51,7 @@ TEMPLATES = hashlib.sha256(
 ).hexdigest()[:16]
 
 # A machine without a GPU registers one slot a core: with none, Snakemake would not limit trainings at all.
-os.environ["SALSTM_JOBS_PER_GPU"] = str(config["jobs_per_gpu"])
+devices.share(config["jobs_per_gpu"])
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", devices.slots(config["jobs_per_gpu"]))
 
