@@ -22,8 +22,10 @@ def load(path: Path) -> dict[str, Any]:
     """
     import yaml
 
+    # The C parser reads as the Python one does, ten times faster; every plan reads three files.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; run from the folder of the Snakefile") from error
     except yaml.YAMLError as error:
@@ -53,9 +55,8 @@ def checked(config: dict[str, Any], networks: tuple[str, ...]) -> dict[str, Any]
         ConfigError: lists all problems, each with its place and the nearest allowed name.
     """
     import jsonschema
-    import yaml
 
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = load(SCHEMA)
     filled = _with_defaults(config, schema, schema)
     errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
     problems = [line for error in errors for line in _explain(error)]
