@@ -18,7 +18,7 @@ from salstm.data.store import Store
 BITS = 128
 NEAR = 12
 """Bits in which the perceptual hashes of two near duplicates differ at most. On the frames and
-images of ../shared/data, unrelated pictures differ in 20 or more, one in six neighbouring video
+images at hand (40 CVC frames, 120 ISIC images), unrelated ones differ in 20 or more, one in six neighbouring video
 frames in 12 or fewer."""
 
 Row = dict[str, Any]

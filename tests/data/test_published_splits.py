@@ -72,7 +72,7 @@ def test_cvc_by_the_paper_is_fcbformers():
 def test_fcbformers_split_is_what_its_rule_draws():
     """scikit-learn's train_test_split by hand, over names sorted as strings (FCBFormer's loader).
 
-    The digests are those of the lists in ../shared/spec/cvc_fcbformer_split.json.
+    The digests are those of the lists that scikit-learn itself drew.
     """
     split = splits.load("cvc_clinicdb", "fcbformer")
     assert Counter(split.values()) == {"train": 490, "val": 61, "test": 61}
