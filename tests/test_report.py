@@ -261,6 +261,12 @@ def test_runs_tell_how_they_were_made(tmp_path):
     assert facts["command"] in words
 
 
+def test_every_dataset_comes_with_its_licence_and_citation(tmp_path):
+    terms = origin.audit(tmp_path, "acdc")["terms"]
+    assert terms["licence"] == "CC BY-NC-SA 4.0"
+    assert "10.1109/TMI.2018.2837502" in terms["cite"]
+
+
 def test_the_audit_marks_what_should_be_zero(tmp_path):
     place = tmp_path / "acdc"
     place.mkdir()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.collection import folder
+from salstm.data.datasets import DATASETS
 from salstm.files import read_json
 
 WARNINGS = ("in more than one split", "another split", "oddities")
@@ -50,9 +51,18 @@ def summary(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def audit(results: Path, dataset: str) -> dict[str, Any]:
-    """The audit of a dataset: a row per fact, a column per split; what should be 0 and is not is marked."""
+    """The audit of a dataset: a row per fact, a column per split; what should be 0 and is not is marked.
+
+    With it goes what the owners want said: ``terms`` has the licence, where it stands, and the citation.
+    """
     path = results / dataset / "audit.csv"
-    entry: dict[str, Any] = {"dataset": dataset_name(dataset), "splits": [], "rows": []}
+    terms = DATASETS[dataset]
+    entry: dict[str, Any] = {
+        "dataset": dataset_name(dataset),
+        "terms": {"licence": terms.licence, "url": terms.licence_url, "cite": terms.citation},
+        "splits": [],
+        "rows": [],
+    }
     if not path.is_file():
         return entry
     table = pd.read_csv(path, dtype=str).fillna("")
