@@ -17,7 +17,8 @@ install: .venv/installed ## make .venv from the lock file
 
 .venv/installed: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	# Bytecode once, here: without it (PYTHONDONTWRITEBYTECODE) every command compiles its libraries anew, seconds each.
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --compile --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	touch $@
 
 demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html

@@ -1,6 +1,7 @@
 # Input functions and the facts that the rules share; no rule stands here.
 import hashlib
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ from salstm import config as configuration
 from salstm import devices, limits, recipes
 from salstm.data import datasets
 from salstm.fingerprint import fingerprint
+
+# `.venv/bin/snakemake` works without activating: the jobs' `python` is the one that runs Snakemake.
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+)
 
 NETWORKS = baselines.names()
 try:
