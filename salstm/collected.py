@@ -20,7 +20,10 @@ DATASETS = {
 }
 _TEXT = ("case", "group", "class")
 _COLUMNS = {
-    "cells": (*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "recipe", "command"),
+    "cells": (
+        *(*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "pretrained", "recipe"),
+        "command",
+    ),
     "scores": (
         *(*IDENTITY, "selection", "scope", "case", "group", "class", "reference_voxels"),
         *("prediction_voxels", "dice", "iou", "hd", "hd95", "hd95_directed", "assd", "diagonal"),

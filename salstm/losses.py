@@ -1,7 +1,8 @@
 """The losses of all recipes, as their authors' code computes them, mistakes included where the name says so.
 
 Every loss is a function of ``outputs`` = (logits, *auxiliary logits), each ``(B, C, H, W)``, and ``label``
-``(B, H, W)`` int64; it returns a scalar. Where its authors do not say otherwise, a loss is averaged over the outputs.
+``(B, H, W)`` int64; it returns a scalar. Losses of one sigmoid output also take a label that is a float share of
+foreground. Where its authors do not say otherwise, a loss is averaged over the outputs.
 """
 
 from __future__ import annotations
@@ -181,8 +182,8 @@ def _boundary(maps: Tensor, label: Tensor) -> Tensor:
 
 
 def _mask(label: Tensor, like: Tensor) -> Tensor:
-    """(B, H, W) labels as a (B, 1, H, W) mask of the type of ``like``."""
-    return (label > 0)[:, None].to(like)
+    """(B, H, W) labels as a (B, 1, H, W) mask of the type of ``like``; a soft label is one already."""
+    return (label if label.is_floating_point() else label > 0)[:, None].to(like)
 
 
 def _mean_over_outputs(one: Callable[[Tensor, Tensor], Tensor]) -> Loss:

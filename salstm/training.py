@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from salstm import checkpoint, losses, schedules
+from salstm import checkpoint, losses, scales, schedules
 from salstm.data.augment import AUGMENTATIONS
 from salstm.data.case import Case
 from salstm.data.store import Store
@@ -102,6 +102,11 @@ class Trainer:
 
     def __init__(self, model: Attached, store: Store, setting: Setting) -> None:
         recipe = setting.recipe
+        if recipe["scales"] and recipe["activation"] != "sigmoid":
+            raise ValueError(
+                f"scales {recipe['scales']}: they make soft masks, which {recipe['activation']} does not take; "
+                f"set scales to null or activation to sigmoid"
+            )
         self.setting, self.recipe, self.store = setting, recipe, store
         self.model = model.to(setting.device)
         self.loss = losses.build(recipe["loss"])
@@ -153,10 +158,12 @@ class Trainer:
     def _accumulate(self, batch: dict[str, Any]) -> float:
         """Gradient of the whole batch, micro-batch by micro-batch, and one optimizer step."""
         self.optimizer.zero_grad(set_to_none=True)
-        count, total = len(batch["label"]), 0.0
+        count, total, size = len(batch["label"]), 0.0, self._size()
         for start in range(0, count, self.state.micro_batch):
             part = slice(start, start + self.state.micro_batch)
             image, label = (batch[key][part].to(self.setting.device) for key in ("image", "label"))
+            if size != self.recipe["size"]:
+                image, label = scales.resized(image, label, size)
             share = len(label) / count
             loss = self._loss(image, label)
             if not torch.isfinite(loss):
@@ -166,6 +173,10 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return total
+
+    def _size(self) -> int:
+        sizes = self.recipe["scales"] or [self.recipe["size"]]
+        return scales.draw(sizes, self.setting.seed, self.state.iteration)
 
     def _loss(self, image: Tensor, label: Tensor) -> Tensor:
         with self._autocast():

@@ -51,6 +51,7 @@ def recipe() -> dict[str, Any]:
         "evaluate_every": 1,
         "frames": 3,
         "freeze_norm_after": None,
+        "scales": None,
         "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5},
         "normalise": None,
         "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},

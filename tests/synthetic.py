@@ -144,7 +144,7 @@ def _card(title: str, published: list) -> dict:
         "unused": [],
         "features64": "the head",
         "auxiliary": {"outputs": 0, "note": "none"},
-        "weights": {"scratch": True, "note": "defaults"},
+        "weights": {"scratch": title == "U_Net & co", "note": "defaults"},
         "published": published,
         "recipe": "Adam",
         "deviations": ["one", "two"],
@@ -152,6 +152,7 @@ def _card(title: str, published: list) -> dict:
     }
 
 
+SCRATCH = ("mtunet",)
 _COST = ("parameters", "macs", "latency_seconds")
 
 
@@ -168,7 +169,7 @@ def _cell(made: Made, identity: dict) -> dict:
         "best_test_epoch": 4 if known else None,
         "parameters": 7_000_000 + 1_640_000 * (identity["variant"] != "plain") if known else None,
         "seconds": 12.5 if known else None,
-        "pretrained": False if known else None,
+        "pretrained": identity["baseline"] not in SCRATCH if known else None,
         "recipe": "0123456789abcdef" if known else None,
         "command": "python -m salstm train --recipe '{\"a\":1}'" if known else None,
     }

@@ -99,7 +99,7 @@ def test_one_cell_from_raw_files_to_scores(tmp_path):
     split = {"name": "groups", "validation": 0.2, "test": 0.2, "seed": 0}
     recipe = {
         "activation": "softmax", "augment": "rotflip", "auxiliary": False, "batch": 4, "deterministic": False,
-        "epochs": 1, "evaluate_every": 1, "frames": 3, "border": "authors", "freeze_norm_after": None,
+        "epochs": 1, "evaluate_every": 1, "frames": 3, "border": "authors", "freeze_norm_after": None, "scales": None,
         "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5}, "normalise": None,
         "optimizer": {"name": "adam", "lr": 1e-3}, "precision": "float32", "pretrained": False,
         "schedule": {"name": "constant"}, "size": 32, "attention_size": "map",

@@ -31,6 +31,7 @@ def test_salstm_on_mtunet_and_acdc_is_the_authors_release(paper):
         "evaluate_every": 1,
         "frames": 3,
         "freeze_norm_after": None,
+        "scales": None,
         "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5},
         "normalise": None,
         "optimizer": {"name": "adam", "lr": 1e-4, "weight_decay": 1e-4},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def test_numbers_round_once_and_have_a_true_minus():
 def test_gaps_keep_their_place_and_say_why(tmp_path):
     data = collected.read(synthetic.collect(tmp_path, Made(states=GAPS)))
     main = tables.build(comparison(data), data, synthetic.cards())[0]
-    assert [row.labels for row in main.rows] == [("MT-UNet",), ("TransUNet",)]
+    assert [row.labels for row in main.rows] == [("MT-UNet‡",), ("TransUNet",)]
     missing = main.rows[1].cells[2]
     assert missing.text == "–"
     assert missing.title == "seed 0 missing: not started; seed 1 missing: not started"
@@ -274,12 +275,23 @@ def test_by_class_has_the_published_row_below_its_network(data):
     by_class = tables.build(comparison(data, protocol="paper"), data, synthetic.cards())[1]
     labels = [row.labels for row in by_class.rows]
     assert labels[:4] == [
-        ("MT-UNet", "plain"),
-        ("MT-UNet", "+ SALSTM"),
-        ("MT-UNet", "+ LSTMSA"),
+        ("MT-UNet‡", "plain"),
+        ("MT-UNet‡", "+ SALSTM"),
+        ("MT-UNet‡", "+ LSTMSA"),
         ("MT-UNet", "plain, published"),
     ]
     assert [cell.text for cell in by_class.rows[3].cells] == ["88.00", "89.00", "–", "90.00"]
+
+
+def test_networks_trained_from_scratch_are_marked_and_the_note_says_why(data):
+    for table in tables.build(comparison(data), data, synthetic.cards()):
+        names = {row.labels[0] for row in table.rows if row.labels[-1] != "plain, published"}
+        assert names == {"MT-UNet‡", "TransUNet"}
+        assert any("The authors of MT-UNet start from a pretrained" in one for one in table.notes)
+    assert r"MT-UNet$^{\ddagger}$" in formats.latex(table)
+    pretrained = replace(data, cells=data.cells.assign(pretrained=True))
+    for table in tables.build(comparison(data), pretrained, synthetic.cards()):
+        assert not any("‡" in text for row in table.rows for text in (*row.labels, *table.notes))
 
 
 def test_cost_counts_and_multiples(data):

@@ -248,3 +248,41 @@ def test_optimizers_are_named_and_checked():
         training.build_optimizer(layer, {"name": "lion", "lr": 1.0})
     with pytest.raises(ValueError, match="momentum"):
         training.build_optimizer(layer, {"name": "adam", "lr": 1.0, "momentum": 0.9})
+
+
+class Sides(Small):
+    """Notes the sides of what it is trained on."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            SIDES.append(x.shape[-1])
+        return super().forward(x)
+
+
+SIDES: list[int] = []
+
+
+def scaled(cases: Path, recipe: dict, folder: Path) -> None:
+    recipe.update(activation="sigmoid", loss={"name": "soft_dice"}, scales=[16, 32], batch=4)
+    recipe.update(schedule={"name": "constant"})
+    network = assemble(Sides, recipe, variant="plain", channels=1, classes=1, seed=0)
+    training.train(network, Store(cases), setting(recipe, folder))
+
+
+def test_every_batch_has_a_size_of_the_list_and_a_resumed_run_draws_the_same(
+    cases_folder, recipe, tmp_path
+):
+    SIDES.clear()
+    scaled(cases_folder, {**recipe, "epochs": 3}, tmp_path / "whole")
+    whole = list(SIDES)
+    assert set(whole) == {16, 32}
+    SIDES.clear()
+    scaled(cases_folder, {**recipe, "epochs": 1}, tmp_path / "parts")
+    scaled(cases_folder, {**recipe, "epochs": 3}, tmp_path / "parts")
+    assert whole == SIDES
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_scales_want_a_sigmoid(cases_folder, recipe, tmp_path):
+    with pytest.raises(ValueError, match="softmax does not take; set scales to null"):
+        run(cases_folder, {**recipe, "scales": [16]}, tmp_path)

@@ -13,7 +13,7 @@ from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import cost, formats, gains, numbers, ranks
+from salstm.tables import cost, formats, gains, layout, numbers, ranks
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ def _context(
         "runs": runs,
         "provenance": origin.summary(runs),
         "names": {name: network_name(name, dict(cards)) for name in networks},
+        "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},
     }
 

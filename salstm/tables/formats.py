@@ -7,11 +7,16 @@ import io
 import math
 from itertools import groupby
 
-from salstm.tables.layout import ABSENT, FEWER, MINUS, Cell, Table
+from salstm.tables.layout import ABSENT, FEWER, MINUS, SCRATCH, Cell, Table
 
 _LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"±": r"$\pm$", MINUS: r"$-$", ABSENT: "--", "*": r"$^{*}$", "~": r"\textasciitilde{}"}
-_LATEX |= {FEWER: r"$^{\dagger}$", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_LATEX |= {
+    FEWER: r"$^{\dagger}$",
+    SCRATCH: r"$^{\ddagger}$",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
 
 
 def markdown(table: Table) -> str:

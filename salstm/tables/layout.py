@@ -24,6 +24,7 @@ MARKS = {1: "best", 2: "second"}
 ABSENT = "–"
 MINUS = "\N{MINUS SIGN}"
 FEWER = "†"
+SCRATCH = "‡"
 COSTS = {"parameters": ("Parameters [M]", 1e6), "macs": ("MACs [G]", 1e9)}
 
 
@@ -96,15 +97,16 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     blocks = [_metric_block(means, metric, part.variants, part) for metric in _metrics(numbers)]
     blocks += [_cost_block(part, name) for name in COSTS]
     columns = tuple(column for heads, _ in blocks for column in heads)
+    scratch = from_scratch(part)
     rows = tuple(
         Row(
-            (network_name(one, dict(cards)),),
+            (network_name(one, dict(cards)) + SCRATCH * (one in scratch),),
             tuple(cell for _, make in blocks for cell in make(one)),
         )
         for one in part.baselines(dataset)
     )
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
-    notes = (*_notes(numbers, part), _cost_note())
+    notes = (*_notes(numbers, part), *_scratch_note(scratch, cards), _cost_note())
     return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
 
 
@@ -119,19 +121,28 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     table, classes = _indexed(chosen), list(dict.fromkeys(chosen["class"]))
     heading = _heading(metric, chosen)
     rows: list[Row] = []
+    scratch = from_scratch(part)
     for one in part.baselines(dataset):
         name = network_name(one, dict(cards))
+        ours = name + SCRATCH * (one in scratch)
         for variant in part.variants:
             cells = (_number(table.loc[(one, variant, metric, label)], part) for label in classes)
-            rows.append(Row((name, variant_name(variant)), tuple(cells)))
+            rows.append(Row((ours, variant_name(variant)), tuple(cells)))
         known = [table.loc[(one, "plain", metric, label)] for label in classes if _has_plain(part)]
         if any(not math.isnan(row["published"]) for row in known):
             rows.append(Row((name, "plain, published"), tuple(_published(row) for row in known)))
     title = f"{dataset_name(dataset)}, protocol {protocol}: {heading} by class"
     columns = tuple(Column(heading, name) for name in classes)
     labels = ("Network", "Variant")
-    notes = _notes(chosen, part)
+    notes = (*_notes(chosen, part), *_scratch_note(scratch, cards))
     return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
+
+
+def from_scratch(part: Collected) -> list[str]:
+    """The networks of which a training that has begun started without pretrained weights, in the grid's order."""
+    known = part.cells[part.cells["pretrained"].notna()]
+    chosen = set(known.loc[~known["pretrained"].astype(bool), "baseline"])
+    return [one for one in dict.fromkeys(part.cells["baseline"]) if one in chosen]
 
 
 def column_name(variant: str) -> str:
@@ -256,6 +267,18 @@ def _holes(means: Frame) -> str:
         for name, rows in one
     )
     return f"{'; '.join(parts)}. Structures: {'; '.join(counted)}."
+
+
+def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]:
+    """What the mark at a network's name means, and whose authors do otherwise."""
+    if not scratch:
+        return
+    weights = {one: cards.get(one, {}).get("weights", {"scratch": True}) for one in scratch}
+    others = [network_name(one, dict(cards)) for one in scratch if not weights[one]["scratch"]]
+    note = f"{SCRATCH} trained from scratch: no pretrained weights."
+    if others:
+        note += f" The authors of {', '.join(others)} start from a pretrained backbone."
+    yield note
 
 
 def _cost_note() -> str:
