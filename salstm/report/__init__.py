@@ -13,7 +13,7 @@ from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import cost, formats, gains, layout, numbers, ranks
+from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranks
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SHOWN = "strict"
 """The protocol that the page opens with."""
-DRAWINGS = ("forest", "spread", "pareto", "curves")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -135,7 +135,9 @@ def _dataset(
     for protocol in conventions.PROTOCOLS:
         made = tables.build(tidy[dataset, protocol], data, cards)
         found[protocol] = [_shown_table(table) for table in made]
-    return {"key": dataset, "name": dataset_name(dataset), "tables": found}
+    beside = agreement.build(data, dataset)
+    shown = _shown_table(beside) if beside else None
+    return {"key": dataset, "name": dataset_name(dataset), "tables": found, "authors": shown}
 
 
 def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 from salstm import collected, conventions
 from salstm.collected import Collected
 from salstm.files import replacing, write_csv
-from salstm.tables import formats, layout, numbers
+from salstm.tables import agreement, formats, layout, numbers
 from salstm.tables.layout import Table
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ def write(
     collected_in: Path, cards: Mapping[str, Any], statistics: Mapping[str, Any], out: Path
 ) -> None:
     """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder.
+
+    Where cases of ours stand in the authors' logs too, also ``<dataset>_authors.{md,tex}``.
 
     Args:
         collected_in: folder that ``collect`` wrote.
@@ -34,8 +36,9 @@ def write(
             tables = build(tidy, data, cards)
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
-            _write_text(stem.with_suffix(".md"), "\n".join(map(formats.markdown, tables)))
-            _write_text(stem.with_suffix(".tex"), "\n".join(map(formats.latex, tables)))
+            _write(stem, tables)
+        if beside := agreement.build(data, dataset):
+            _write(out / beside.key, [beside])
     log.info("tables of %s in %s", ", ".join(data.datasets), out)
 
 
@@ -51,6 +54,11 @@ def build(tidy: Any, data: Collected, cards: Mapping[str, Any]) -> list[Table]:
     metrics = dict.fromkeys(tidy["metric"]) if several else {}
     classes = [layout.by_class(tidy, data, cards, metric) for metric in metrics]
     return [layout.overview(tidy, data, cards), *classes]
+
+
+def _write(stem: Path, tables: list[Table]) -> None:
+    _write_text(stem.with_suffix(".md"), "\n".join(map(formats.markdown, tables)))
+    _write_text(stem.with_suffix(".tex"), "\n".join(map(formats.latex, tables)))
 
 
 def _write_text(path: Path, text: str) -> None:
