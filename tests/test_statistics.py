@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
+from statsmodels.regression import linear_model as regression
+from statsmodels.stats import multitest
 
 from salstm import statistics
 from salstm.statistics import clusters, interval
@@ -39,6 +41,15 @@ class TestClusters:
     def test_single_values_give_the_usual_error(self):
         values = rng().normal(size=15)
         assert alone(values).error == pytest.approx(stats.sem(values))
+
+    def test_error_and_t_interval_equal_statsmodels_cluster_robust_regression(self):
+        groups = rng(2).integers(0, 12, 80)
+        values = rng(3).normal(size=80) + 0.1 * groups
+        model = regression.OLS(values, np.ones(80))
+        fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+        data = clusters(values, groups)
+        assert data.error == pytest.approx(fit.bse[0], rel=1e-12)
+        assert interval(data, rng(), method="t") == pytest.approx(fit.conf_int()[0], rel=1e-12)
 
     @pytest.mark.parametrize("values", [[], [NAN, NAN]])
     def test_nothing(self, values):
@@ -190,6 +201,11 @@ class TestHolm:
         # sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1 -> 0.02, 0.03, 0.06, 0.06 (monotone)
         found = statistics.holm(np.array([0.01, 0.04, 0.03, 0.005]))
         assert found == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+    def test_equals_statsmodels(self):
+        p = rng(4).uniform(0, 0.2, 24)
+        expected = multitest.multipletests(p, method="holm")[1]
+        assert statistics.holm(p) == pytest.approx(expected, rel=1e-14)
 
     def test_a_gap_counts_as_a_member(self):
         found = statistics.holm(np.array([0.01, NAN, 0.02]))
