@@ -45,8 +45,7 @@ paper: install ## the paper: real data, every GPU
 	$(BIN)/snakemake --cores all
 
 bench: install ## ratios against the straightforward versions, measured side by side
-	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/loading.py
-	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python benchmarks/hd95.py
+	$(BIN)/python -m benchmarks $(if $(MACHINE),--machine $(MACHINE))
 
 lock: ## resolve requirements.lock again (needs uv)
 	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

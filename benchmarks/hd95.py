@@ -1,18 +1,17 @@
 """HD95 against medpy's `hd95`, on masks of ACDC's and of abdominal CT's size.
 
-Prints time ratios, medpy over ours, of pairs measured one after the other in this process: the
-median over ACDC pairs (target 9x), the total over the 8 organs of a CT (target 50x; `--ct`).
-Usage: python -m benchmarks.hd95 [--ct]
+Every pair of masks is timed with both, one after the other: the median over ACDC's pairs, the total over the eight
+organs of a CT. Our value must equal medpy's to 1e-9.
 """
 
-import argparse
 import statistics
-import time
+from collections.abc import Iterator
 
 import numpy as np
 from medpy.metric.binary import hd95 as medpy_hd95
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.figures import Figure, seconds
 from salstm.metrics import hd95, measure
 
 RADII = [(10, 60, 90), (6, 30, 30), (18, 30, 28), (18, 30, 28)]
@@ -30,47 +29,43 @@ def masks(shape, centre, radii, generator):
     return pair
 
 
-def seconds(function, *arguments):
-    start = time.perf_counter()
-    value = function(*arguments)
-    return time.perf_counter() - start, value
+def figures(*, ct: bool = True) -> Iterator[Figure]:
+    """ACDC's masks, then those of a CT (2 minutes)."""
+    generator = np.random.default_rng(0)
+    sizes = [(6, 10 + 2 * (k % 15), 12 + 2 * (k % 13)) for k in range(60)]
+    pairs = [masks((10, 216, 256), (4.5, 108, 128), radii, generator) for radii in sizes]
+    times(pairs[:1], (10, 1.5, 1.5))  # warm-up: imports
+    rows = times(pairs, (10, 1.5, 1.5))
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    for at, name in ((1, "HD95"), (2, "every metric")):
+        ratio = statistics.median(row[0] / row[at] for row in rows)
+        setting = "10x216x256, 60 pairs, medpy's hd95 as reference"
+        yield Figure(f"{name}, ACDC masks", setting, medians[0], medians[at], "s", ratio, "9x")
+    if not ct:
+        return
+    centres = generator.uniform((40, 120, 120), (80, 390, 390), (8, 3))
+    organs = (masks((120, 512, 512), c, r, generator) for c, r in zip(centres, RADII, strict=True))
+    total = np.sum(times(organs, (3, 0.8, 0.8)), axis=0)
+    for at, name in ((1, "HD95"), (2, "every metric")):
+        setting = "512x512x120, medpy's hd95 as reference"
+        ratio = float(total[0] / total[at])
+        yield Figure(f"{name}, 8 organs", setting, total[0], total[at], "s", ratio, "50x")
 
 
 def times(pairs, spacing):
     """Seconds of (medpy, our hd95, our measure) for each pair; the values must agree."""
     rows = []
     for pair in pairs:
-        (theirs, expected), (ours, found) = (
-            seconds(medpy_hd95, *pair, spacing),
-            seconds(hd95, *pair, spacing),
-        )
-        assert abs(expected - found) < 1e-9, (expected, found)
-        rows.append((theirs, ours, seconds(measure, *pair, spacing)[0]))
+        values = {}
+
+        def work(name, function, pair=pair, values=values):
+            values[name] = function(*pair, spacing)
+
+        row = [
+            seconds(lambda name=name, function=function: work(name, function))
+            for name, function in (("medpy", medpy_hd95), ("ours", hd95), ("every", measure))
+        ]
+        if abs(values["medpy"] - values["ours"]) > 1e-9:
+            raise AssertionError(f"medpy {values['medpy']}, ours {values['ours']}")
+        rows.append(row)
     return rows
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ct", action="store_true", help="also 120x512x512 with 8 organs (2 minutes)"
-    )
-    options = parser.parse_args()
-    generator = np.random.default_rng(0)
-    sizes = [(6, 10 + 2 * (k % 15), 12 + 2 * (k % 13)) for k in range(60)]
-    pairs = [masks((10, 216, 256), (4.5, 108, 128), radii, generator) for radii in sizes]
-    times(pairs[:1], (10, 1.5, 1.5))  # warm-up: imports
-    rows = times(pairs, (10, 1.5, 1.5))
-    ratios = [statistics.median(row[0] / row[k] for row in rows) for k in (1, 2)]
-    print("ACDC 10x216x256, median of 60: hd95 {:.1f}x, every metric {:.1f}x".format(*ratios))
-    if options.ct:
-        centres = generator.uniform((40, 120, 120), (80, 390, 390), (8, 3))
-        organs = (
-            masks((120, 512, 512), c, r, generator) for c, r in zip(centres, RADII, strict=True)
-        )
-        theirs, ours, every = np.sum(times(organs, (3, 0.8, 0.8)), axis=0)
-        ratios = [theirs / ours, theirs / every]
-        print("CT 120x512x512, 8 organs: hd95 {:.0f}x, every metric {:.0f}x".format(*ratios))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """Windows of three slices for a network of 224 pixels: the authors' loader against ours, items per second.
 
-    python benchmarks/loading.py
-
 The authors read three compressed npz files an item, rotate or flip them at native size and zoom them to 224 with cubic
 splines; we zoom once at preparation and cut slices out of one memory map. Both augment with the same rule. Phantoms of
 the usual ACDC size (216 x 256); medians of interleaved pairs in one process, one thread.
@@ -9,16 +7,15 @@ the usual ACDC size (216 x 256); medians of interleaved pairs in one process, on
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import zoom
 
+from benchmarks.figures import Figure, seconds
 from salstm.data import datasets, phantoms
 from salstm.data.augment import rotflip
 from salstm.data.store import Store
@@ -63,16 +60,11 @@ def ours(store: Store, *, augment: bool) -> Windows:
 
 def rate(take: Callable[[int], object], length: int, items: int) -> float:
     """Items per second."""
-    start = time.perf_counter()
-    for index in range(items):
-        take(index % length)
-    return items / (time.perf_counter() - start)
+    return items / seconds(lambda: [take(index % length) for index in range(items)])
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--pairs", type=int, default=7)
-    pairs = arguments.parse_args().pairs
+def figures(pairs: int = 7) -> Iterator[Figure]:
+    """Reading and zooming, without and with the augmentation."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         phantoms.acdc(root / "raw", patients=6, size=(216, 256), slices=(8, 10))
@@ -81,20 +73,17 @@ def main() -> None:
             datasets.prepare("acdc", root / "raw", root / folder, split=split, size=size)
         native, stored = Store(root / "native"), Store(root / "stored")
         (root / "npz").mkdir()
-        print(f"{'windows of 3 x 224 x 224':<32}{'authors/s':>12}{'ours/s':>12}{'ratio':>8}")
-        for label, augment in (("read and zoom", False), ("read, rotate/flip and zoom", True)):
-            theirs, mine = (
-                Authors(native, root / "npz", augment=augment),
-                ours(stored, augment=augment),
-            )
+        for label, augment, reach in (
+            ("read, zoom", False, "100x"),
+            ("with rot/flip", True, "20x"),
+        ):
+            theirs = Authors(native, root / "npz", augment=augment)
+            mine = ours(stored, augment=augment)
             found = [
                 (rate(theirs.__getitem__, len(theirs), 40), rate(mine.__getitem__, len(mine), 800))
                 for _ in range(pairs)
             ]
+            slow, fast = (statistics.median(column) for column in zip(*found, strict=True))
             ratio = statistics.median(b / a for a, b in found)
-            rates = [statistics.median(column) for column in zip(*found, strict=True)]
-            print(f"{label:<32}{rates[0]:>12.0f}{rates[1]:>12.0f}{ratio:>7.0f}x")
-
-
-if __name__ == "__main__":
-    main()
+            setting = f"windows of 3x224x224 from 216x256; {pairs} pairs"
+            yield Figure(f"loader, {label}", setting, slow, fast, "items/s", ratio, reach)

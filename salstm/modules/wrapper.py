@@ -13,6 +13,7 @@ from salstm.modules.controls import Centre, Stack, convlstm
 from salstm.modules.convlstm import CHANNELS
 from salstm.modules.heads import Head
 from salstm.modules.lstmsa import lstmsa
+from salstm.modules.recompute import recomputed
 from salstm.modules.salstm import salstm
 
 
@@ -48,6 +49,9 @@ class Attached(nn.Module):
         channels: of the features that the head takes.
     """
 
+    recompute = False
+    """Whether training computes the network's activations again instead of keeping them: less memory, same numbers."""
+
     def __init__(self, network: nn.Module, head: Head, variant: str, channels: int) -> None:
         super().__init__()
         self.network = network
@@ -67,7 +71,7 @@ class Attached(nn.Module):
         Raises:
             ValueError: the network gives another number of channels, or auxiliary outputs.
         """
-        features = self.network(frames)
+        features = self._pass(frames)
         if not isinstance(features, Tensor):
             raise ValueError(
                 f"{self.variant}: the network gives a {type(features).__name__}; one tensor of "
@@ -123,6 +127,11 @@ class Attached(nn.Module):
             windows.append((row[0], row[1], row[2]))
         return self.head.volume(self._checked(features), windows)
 
+    def _pass(self, frames: Tensor) -> Tensor | tuple[Tensor, ...]:
+        if self.recompute and self.training and torch.is_grad_enabled():
+            return recomputed(self.network, frames)
+        return self.network(frames)
+
     def _checked(self, features: Tensor) -> Tensor:
         # A traced shape is a tensor; whoever traces has run the network before.
         tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
@@ -149,7 +158,7 @@ class Plain(Attached):
             *auxiliary)`` in training mode, passed through.
         """
         frames = split(images)
-        outputs = self.network(frames[len(frames) // 2])
+        outputs = self._pass(frames[len(frames) // 2])
         self._checked(outputs[0] if isinstance(outputs, tuple) else outputs)
         return outputs
 

@@ -1,0 +1,104 @@
+"""One measured figure, how pairs are timed, and where the figures of a machine are kept."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+PACKAGES = ("torch", "numpy", "scipy", "snakemake")
+TARGET = Path(__file__).parent.parent / "docs" / "measured"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured.
+
+    Attributes:
+        name: what is compared.
+        setting: sizes, precision, number of pairs.
+        reference: of the straightforward way, in ``unit``; NaN where there is none.
+        ours: the same of this project.
+        unit: of both.
+        ratio: how many times better ours is: the median over the pairs; NaN without a reference.
+        reach: the aim, as text.
+    """
+
+    name: str
+    setting: str
+    reference: float
+    ours: float
+    unit: str
+    ratio: float
+    reach: str
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def paired(
+    name: str,
+    setting: str,
+    reference: Callable[[], object],
+    ours: Callable[[], object],
+    *,
+    pairs: int,
+    reach: str,
+) -> Figure:
+    """Time both in turn, after one call of each that is not counted."""
+    reference(), ours()
+    found = [(seconds(reference), seconds(ours)) for _ in range(pairs)]
+    slow, fast = (statistics.median(column) for column in zip(*found, strict=True))
+    ratio = statistics.median(one / other for one, other in found)
+    return Figure(name, f"{setting}; {pairs} pairs", slow, fast, "s", ratio, reach)
+
+
+def show(figures: Iterable[Figure]) -> list[Figure]:
+    """Print each figure as it comes."""
+    print(f"{'figure':<58}{'reference':>12}{'ours':>12}{'ratio':>9}  reach")
+    kept = []
+    for one in figures:
+        ratio = "" if one.ratio != one.ratio else f"{one.ratio:.2f}x"
+        reference = "" if one.reference != one.reference else f"{one.reference:.4g} {one.unit}"
+        print(
+            f"{one.name:<58}{reference:>12}{f'{one.ours:.4g} {one.unit}':>12}{ratio:>9}  {one.reach}",
+            flush=True,
+        )
+        kept.append(one)
+    return kept
+
+
+def write(figures: list[Figure], machine: str) -> Path:
+    """Keep the figures with their machine, threads and versions; those of other benchmarks stay.
+
+    Args:
+        figures: what was measured.
+        machine: a word for the file's name.
+    """
+    import torch
+
+    path = TARGET / f"bench-{machine}.csv"
+    facts = {
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}"
+        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"),
+        "threads": torch.get_num_threads(),
+        "versions": "; ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+    table = pd.DataFrame([{**asdict(one), **facts} for one in figures])
+    if path.is_file():
+        old = pd.read_csv(path)
+        table = pd.concat([old[~old["name"].isin(table["name"])], table], ignore_index=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.sort_values("name").to_csv(path, index=False)
+    return path

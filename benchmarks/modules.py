@@ -1,0 +1,134 @@
+"""SALSTM and LSTMSA on MT-UNet against the release's way of computing them; Gaussian attention alone.
+
+Both sides have the same weights and must give the same logits; that is asserted before anything is timed. Memory is the
+growth of a fresh process's peak while it makes one training step.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import resource
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+import baselines
+from baselines.mtunet.model import gaussian_axial_attention
+from benchmarks import reference
+from benchmarks.figures import Figure, paired
+from salstm.modules import attach
+from salstm.modules.wrapper import Attached
+
+CLASSES, SLICES = 4, 10
+
+
+def figures(size: int = 224, pairs: int = 5) -> Iterator[Figure]:
+    """Forward pass, memory of a training step, a volume, Gaussian attention; on this machine's CPU."""
+    yield _forward(size, pairs)
+    yield from memory(size)
+    for variant in ("salstm", "lstmsa"):
+        yield _volume(variant, size, max(2, pairs // 2))
+    yield _gaussian(pairs)
+
+
+def model(variant: str, size: int) -> Attached:
+    """MT-UNet with a module, initialised from seed 0, in evaluation mode."""
+    torch.manual_seed(0)
+    network = baselines.build("mtunet", in_channels=1, out_channels=64, image_size=size)
+    return attach(network, variant, CLASSES).eval()
+
+
+def memory(size: int, batch: int = 2) -> Iterator[Figure]:
+    """Peak memory of a training step, beyond what the process held before it; kept and recomputed activations."""
+    theirs = _alone(_step_peak, (size, batch, "reference"))
+    for way, words in (("kept", ""), ("recomputed", ", machine.recompute")):
+        mine = _alone(_step_peak, (size, batch, way))
+        name = f"SALSTM on MT-UNet, training step, memory{words}"
+        setting = f"batch {batch}, {size}, CPU, fp32; a process each"
+        yield Figure(name, setting, theirs, mine, "GB", theirs / mine, "1.43x (0.7 of it)")
+
+
+@torch.no_grad()
+def _forward(size: int, pairs: int) -> Figure:
+    ours = model("salstm", size)
+    theirs, images = reference.Reference(ours), torch.randn(1, 3, 1, size, size)
+    with reference.double_loop():
+        expected = theirs(images)
+    _same(ours(images), expected)
+
+    def slow() -> Tensor:
+        with reference.double_loop():
+            return theirs(images)
+
+    setting = f"batch 1, {size}, CPU, fp32"
+    return paired(
+        "SALSTM on MT-UNet, forward", setting, slow, lambda: ours(images), pairs=pairs, reach="1.2x"
+    )
+
+
+@torch.no_grad()
+def _volume(variant: str, size: int, pairs: int) -> Figure:
+    ours = model(variant, size)
+    theirs = reference.Reference(ours)
+    frames = torch.randn(SLICES, 1, size, size)
+    rows = [(max(k - 1, 0), k, min(k + 1, SLICES - 1)) for k in range(SLICES)]
+
+    def slow() -> Tensor:
+        with reference.double_loop():
+            return torch.cat([theirs(frames[list(row)][None]) for row in rows])
+
+    def fast() -> Tensor:
+        return ours.volume(torch.cat([ours.features(frame[None]) for frame in frames]), rows)
+
+    _same(fast(), slow())
+    name, setting = f"{variant.upper()} on MT-UNet, a volume", f"{SLICES} slices, {size}, CPU, fp32"
+    return paired(name, setting, slow, fast, pairs=pairs, reach="2x")
+
+
+def _gaussian(pairs: int) -> Figure:
+    torch.manual_seed(0)
+    inputs = [torch.randn(8, 7, 7, 256, requires_grad=True) for _ in range(3)]
+    penalty = torch.rand(7, 7)
+
+    def work(function: Callable[..., Tensor]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(function(*inputs, penalty).sum(), inputs)
+
+    slow, fast = (
+        function(*inputs, penalty)
+        for function in (reference.gaussian_axial_attention, gaussian_axial_attention)
+    )
+    _same(fast, slow)
+    return paired(
+        "Gaussian attention, forward and backward", "batch 8, 7x7x256, CPU, fp32",
+        work(reference.gaussian_axial_attention), work(gaussian_axial_attention),
+        pairs=10 * pairs, reach="10x",
+    )  # fmt: skip
+
+
+def _same(found: Tensor, expected: Tensor) -> None:
+    worst = float((found - expected).abs().max())
+    if not math.isfinite(worst) or worst > 1e-5 * max(1.0, float(expected.abs().max())):
+        raise AssertionError(f"the two ways differ by {worst}; nothing is timed")
+
+
+def _step_peak(size: int, batch: int, way: str) -> float:
+    """Gigabytes by which the peak grows in one training step."""
+    ours = model("salstm", size).train()
+    ours.recompute = way == "recomputed"
+    step: torch.nn.Module = reference.Reference(ours) if way == "reference" else ours
+    images = torch.randn(batch, 3, 1, size, size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if way == "reference":
+        with reference.double_loop():
+            step(images).square().mean().backward()
+    else:
+        step(images).square().mean().backward()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+
+
+def _alone(work: Callable[..., float], arguments: tuple) -> float:
+    """The result of a function in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
