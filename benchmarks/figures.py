@@ -14,7 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 PACKAGES = ("torch", "numpy", "scipy", "snakemake")
-TARGET = Path(__file__).parent.parent / "docs" / "measured"
+ROOT = Path(__file__).parent.parent
+TARGET = ROOT / "docs" / "measured"
+MARKS = ("<!-- benchmarks -->\n", "<!-- /benchmarks -->")
 
 
 @dataclass(frozen=True)
@@ -101,4 +103,29 @@ def write(figures: list[Figure], machine: str) -> Path:
         table = pd.concat([old[~old["name"].isin(table["name"])], table], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.sort_values("name").to_csv(path, index=False)
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    block = MARKS[0] + markdown(path) + MARKS[1]
+    readme.write_text(before + block + after, encoding="utf-8")
     return path
+
+
+def markdown(path: Path) -> str:
+    """The figures of a file as the README shows them."""
+    table = pd.read_csv(path)
+    facts = table[["hardware", "versions"]].drop_duplicates().agg(", ".join, axis=1)
+    lines = [
+        "| figure | setting | reference | ours | ratio | aim |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in table.itertuples():
+        amounts = [
+            f"{value:.3g} {row.unit}" if value == value else ""
+            for value in (row.reference, row.ours)
+        ]
+        ratio = f"{row.ratio:.2f}x" if row.ratio == row.ratio else ""
+        lines.append(
+            f"| {row.name} | {row.setting} | {' | '.join(amounts)} | {ratio} | {row.reach} |"
+        )
+    return "\n".join([*lines, "", f"`make bench` on {'; '.join(facts)}.", ""])

@@ -1,0 +1,55 @@
+"""The benchmarks: what they compare is the same function, and the README shows the figures that are kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks import figures, modules, reference
+from benchmarks.figures import Figure
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_readme_shows_figures_that_are_kept():
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").split(figures.MARKS[0])[1]
+    kept = [figures.markdown(path) for path in figures.TARGET.glob("bench-*.csv")]
+    assert shown.split(figures.MARKS[1])[0] in kept
+
+
+def test_the_reference_is_the_same_function_as_ours():
+    for variant in ("salstm", "lstmsa"):
+        ours = modules.model(variant, 64).double()
+        images = torch.randn(1, 3, 1, 64, 64, dtype=torch.float64)
+        with torch.no_grad(), reference.double_loop():
+            expected = reference.Reference(ours)(images)
+        assert torch.allclose(ours(images), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_figures_are_kept_by_machine_and_replaced_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "TARGET", tmp_path / "measured")
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("a\n" + "".join(figures.MARKS) + "\nb\n", encoding="utf-8")
+    figures.write([_figure("one", 2.0), _figure("two", 3.0)], "here")
+    path = figures.write([_figure("two", 4.0)], "here")
+    assert pd.read_csv(path)["ratio"].tolist() == [2.0, 4.0]
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("a\n")
+    assert text.endswith("\nb\n")
+    assert "| two | small | 4 s | 1 s | 4.00x | 2x |" in text
+    assert "| one | small | 2 s | 1 s | 2.00x | 2x |" in text
+
+
+def test_a_figure_without_a_reference_has_no_ratio(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "TARGET", tmp_path)
+    monkeypatch.setattr(figures, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("".join(figures.MARKS), encoding="utf-8")
+    lone = Figure("plan", "600", math.nan, 2.5, "s", math.nan, "3 s")
+    assert "| plan | 600 |  | 2.5 s |  | 3 s |" in figures.markdown(figures.write([lone], "here"))
+
+
+def _figure(name: str, ratio: float) -> Figure:
+    return Figure(name, "small", ratio, 1.0, "s", ratio, "2x")
