@@ -35,6 +35,8 @@ class Dataset:
         licence: short name.
         licence_url: where its text or the owners' statement stands.
         citation: what its owners want cited.
+        whole_split: the split of ``salstm/data/splits`` that keeps every group whole, and that
+            training needs for `strict` numbers.
         packages: readers of other people's preprocessed files, taken if the raw folder holds those
             and not the official ones.
     """
@@ -48,6 +50,7 @@ class Dataset:
     licence: str
     licence_url: str
     citation: str
+    whole_split: str
     packages: tuple[str, ...] = ()
 
 
@@ -100,6 +103,7 @@ DATASETS: dict[str, Dataset] = {
         licence_url="https://www.synapse.org/#!Synapse:syn3193805/wiki/89480",
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
         "and Challenge, 2015, doi 10.7303/syn3193805",
+        whole_split="strict",
         packages=("salstm.data.synapse_package",),
     ),
     "acdc": Dataset(
@@ -114,6 +118,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
+        whole_split="paper",
         packages=("salstm.data.acdc_package",),
     ),
     "isic2018": Dataset(
@@ -128,6 +133,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Codella et al., Skin Lesion Analysis Toward Melanoma Detection 2018, "
         "arXiv:1902.03368; Tschandl, Rosendahl, Kittler, The HAM10000 dataset, Sci Data "
         "5:180161, 2018, doi 10.1038/sdata.2018.161",
+        whole_split="paper",
     ),
     "cvc_clinicdb": Dataset(
         name="cvc_clinicdb",
@@ -141,6 +147,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernal et al., WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
         "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
         "10.1016/j.compmedimag.2015.02.007",
+        whole_split="sequences",
     ),
 }
 

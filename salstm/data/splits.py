@@ -77,7 +77,9 @@ def by_group(groups: Iterable[str], validation: float, test: float, seed: int) -
             f"{', '.join(wanted)}; add cases, or set a share to 0 where nothing is trained"
         )
     held = [max(1, round(share * len(names))) if share else 0 for share in shares.values()]
-    while sum(held) >= len(names) > 0:  # rounding up both shares of a few groups leaves none to train
+    while (
+        sum(held) >= len(names) > 0
+    ):  # rounding up both shares of a few groups leaves none to train
         held[held.index(max(held))] -= 1
     drawn = np.random.default_rng(seed).permutation(len(names))
     parts = ["val"] * held[0] + ["test"] * held[1] + ["train"] * (len(names) - sum(held))

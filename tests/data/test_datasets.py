@@ -117,7 +117,9 @@ def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(
     table = audit.audit(store, datasets.DATASETS["acdc"].classes)
     counts = table[table["fact"] == "cases"].set_index("split")["value"]
     assert counts.to_dict() == {"train": 4, "val": 0, "test": 4}
-    with pytest.raises(ValueError, match=r"no case to validate on; the raw folder lacks 96 .*groups"):
+    with pytest.raises(
+        ValueError, match=r"no case to validate on; the raw folder lacks 96 .*groups"
+    ):
         splits.check_trainable(source, store.cases)
 
 
