@@ -27,6 +27,7 @@ _COLUMNS = {
     "scores": (
         *(*IDENTITY, "selection", "scope", "case", "group", "class", "reference_voxels"),
         *("prediction_voxels", "dice", "iou", "hd", "hd95", "hd95_directed", "assd", "diagonal"),
+        "divided_groups",
     ),
     "cost": (*IDENTITY[:3], "parameters", "macs"),
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salstm.data import choices
+from salstm.data import choices, datasets
 
 OVERLAPS = ("dice", "iou")  # surface_dice too, but no family publishes it: it stays as measured
 DISTANCES = ("hd", "hd95", "hd95_directed", "assd")
@@ -54,12 +54,14 @@ class Protocol:
         selection: 'last', 'best_val' or 'best_test'.
         description: one sentence for captions.
         exceptions: datasets that are scored under another convention.
+        whole_groups: refuses datasets whose split divides patients or video sequences.
     """
 
     convention: str
     selection: str
     description: str
     exceptions: Mapping[str, str] = field(default_factory=dict)
+    whole_groups: bool = False
 
     def convention_for(self, dataset: str) -> str:
         """Name of the convention that scores a dataset."""
@@ -165,7 +167,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "strict": Protocol(
         "penalty",
         "best_val",
-        "Weights chosen on the validation set; all slices in native size, misses penalised.",
+        "Weights chosen on the validation set; all slices in native size, misses penalised; only "
+        "where the split keeps patients and video sequences whole.",
+        whole_groups=True,
     ),
 }
 
@@ -205,19 +209,53 @@ def under_protocol(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
         protocol: a name in `PROTOCOLS`.
 
     Returns:
-        Rows as from `apply`, with a column `convention`; no rows if there are no scores.
+        Rows as from `apply`, with a column `convention`; no rows if there are no scores, and none
+        of a dataset that the protocol refuses (`refusals`).
 
     Raises:
         ValueError: unknown name.
     """
     chosen = PROTOCOLS[choices.check("protocol", protocol, PROTOCOLS)]
-    scores = scores.loc[scores["selection"].to_numpy() == chosen.selection]
+    refused = list(refusals(scores, protocol))
+    kept = (scores["selection"] == chosen.selection) & ~scores["dataset"].isin(refused)
+    scores = scores.loc[kept.to_numpy(dtype=np.bool_)]
     names = np.array([chosen.convention_for(name) for name in scores["dataset"]], dtype=np.str_)
     parts = [
         apply(scores.loc[names == name], name).assign(convention=name)
         for name in sorted({*names.tolist()} or {chosen.convention})
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def refusals(scores: pd.DataFrame, protocol: str) -> dict[str, str]:
+    """Datasets that a protocol refuses to score, each with the reason and the cure.
+
+    Args:
+        scores: raw rows of `salstm.scoring.score`, of any number of runs.
+        protocol: a name in `PROTOCOLS`.
+    """
+    if not PROTOCOLS[protocol].whole_groups or "divided_groups" not in scores:
+        return {}
+    counts = scores.groupby("dataset", sort=False)["divided_groups"].max()
+    return {
+        str(name): refusal(str(name), int(count)) for name, count in counts.items() if count > 0
+    }
+
+
+def refusal(dataset: str, divided: int) -> str:
+    """Why `strict` shows nothing of a dataset, and what to do about it, as part of a sentence.
+
+    Args:
+        dataset: its name.
+        divided: how many groups its split divides.
+    """
+    entry = datasets.DATASETS.get(dataset)
+    split = entry.whole_split if entry else "groups"
+    return (
+        f"strict is refused because the split divides {divided} groups (patients or video sequences) "
+        f"between training, validation and test, so train again under another name with "
+        f"datasets.{dataset}.split: {{name: {split}}}"
+    )
 
 
 def average(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) -> pd.DataFrame:

@@ -88,6 +88,7 @@ def compare(
         `reason` says why; the row still counts in Holm's adjustment.
     """
     rows = conventions.under_protocol(scores, family.protocol)
+    refused = conventions.refusals(scores, family.protocol)
     table = []
     for dataset, baselines in grid.items():
         for baseline in baselines:
@@ -95,7 +96,8 @@ def compare(
             for module in family.modules:
                 for metric in family.metrics:
                     key = dict(zip(COMPARISON, (dataset, baseline, module, metric), strict=False))
-                    table.append({**key, **_compared(cell, module, metric, family, generator)})
+                    found = _compared(cell, module, metric, family, generator)
+                    table.append({**key, **found, "reason": refused.get(dataset, found["reason"])})
     frame = pd.DataFrame(table, columns=list(COMPARISON))
     return frame.assign(p_holm=statistics.holm(frame["p"].to_numpy(dtype=np.float64)))
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from salstm import checkpoint, inference, provenance, training
-from salstm.data import datasets
+from salstm.data import datasets, splits
 from salstm.data.store import Store
 from salstm.files import replacing, write_csv, write_json
 from salstm.model import assemble
@@ -37,6 +37,7 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
     """
     device = _device(args)
     store = Store(args.cases)
+    splits.check_trainable(store.manifest["source"], store.cases)
     dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
     model = assemble(
         build,

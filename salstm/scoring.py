@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from salstm.data.case import Case
 from salstm.data.resize import resize
+from salstm.data.splits import divided
 from salstm.metrics import METRICS, measure, union_box
 
 Labels = NDArray[np.integer]
@@ -41,6 +42,7 @@ COLUMNS = (
     *METRICS,
     "diagonal",
     "unit",
+    "divided_groups",
 )
 TOLERANCE = 2.0  # of the surface Dice, in the unit of the row
 
@@ -87,6 +89,7 @@ def score(
     Returns:
         A frame of `COLUMNS`, sorted by `KEYS`; without rows if there are no predictions. `diagonal`
         is the length of the image's diagonal in `unit`: 'mm', or 'voxel' ('pixel' in 2D).
+        `divided_groups` is how many patients or sequences the split of the dataset divides.
 
     Raises:
         ValueError: a prediction has no case, the wrong shape or an unknown label, or the selections
@@ -94,6 +97,7 @@ def score(
     """
     cases = {case.id: case for case in store.cases}
     _check_cases(predictions, cases)
+    whole = {**identity, "divided_groups": len(divided(store.cases))}
     rows: list[dict[str, Any]] = []
     for identifier in next(iter(predictions.values()), {}):
         case = cases[identifier]
@@ -103,7 +107,7 @@ def score(
             for view in views:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
                 for measured in _measured(prediction, view, classes, tolerance):
-                    rows.append({**identity, **key, "group": case.group, **measured})
+                    rows.append({**whole, **key, "group": case.group, **measured})
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(KEYS), ignore_index=True)
 
 

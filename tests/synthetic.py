@@ -30,6 +30,7 @@ class Made:
         seeds: of every variant.
         cases: test cases of a dataset.
         states: cells that are not done -> state and reason.
+        divided: dataset -> groups that its split divides.
     """
 
     grid: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict(GRID))
@@ -38,6 +39,7 @@ class Made:
     cases: int = 6
     epochs: int = 4
     states: Mapping[tuple[str, str, str, int], tuple[str, str]] = field(default_factory=dict)
+    divided: Mapping[str, int] = field(default_factory=dict)
 
     def identities(self) -> list[dict]:
         return [
@@ -187,7 +189,7 @@ def _scores(made: Made, identity: dict) -> pd.DataFrame:
             for case in range(made.cases):
                 for label in DATASETS[identity["dataset"]].classes:
                     rows.append(_row(generator, identity, selection, scope, unit, case, label))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(divided_groups=made.divided.get(identity["dataset"], 0))
 
 
 def _row(generator, identity, selection, scope, unit, case, label) -> dict:

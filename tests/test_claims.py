@@ -43,7 +43,8 @@ def scored(gains, *, seeds=(0, 1, 2), groups=12, noise=0.005):
             for seed in seeds:
                 for k in range(groups):
                     value = 0.8 + gain * (variant == "salstm") + generator.normal(0, noise)
-                    row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "baseline": baseline}
+                    row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "divided_groups": 0}
+                    row |= {"baseline": baseline}
                     row |= {"variant": variant, "seed": seed, "selection": "best_val"}
                     row |= {"scope": "native", "case": f"c{k}", "group": f"g{k}", "class": "LV"}
                     rows.append(

@@ -25,7 +25,7 @@ def test_the_papers_grid_has_fifteen_networks_and_sixty_cells_a_seed(paper):
     assert len(config.cells(checked, "acdc")) == 15 * len(checked["seeds"])
 
 
-@pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml"])
+@pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml", "config.sequences.yaml"])
 def test_small_configurations_fit_the_schema(paper, name):
     laid = config.merge(paper, config.load(ROOT / name))
     checked = config.checked(laid, NETWORKS)

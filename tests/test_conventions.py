@@ -123,6 +123,19 @@ class TestProtocols:
         assert set(rows["scope"]) == {"native"}
         assert list(rows["hd95"].fillna(-1)) == [1, 5, 5, -1]
 
+    def test_strict_refuses_a_dataset_whose_split_divides_groups(self):
+        leaking = raw(dataset="cvc_clinicdb").assign(divided_groups=29)
+        scores = pd.concat([raw().assign(divided_groups=0), leaking])
+        scores = pd.concat([scores, scores.assign(selection="best_test")])
+        assert set(conventions.under_protocol(scores, "strict")["dataset"]) == {"acdc"}
+        found = conventions.under_protocol(scores, "paper")
+        assert set(found["dataset"]) == {"acdc", "cvc_clinicdb"}
+        assert conventions.refusals(scores, "paper") == {}
+        [(name, why)] = conventions.refusals(scores, "strict").items()
+        assert name == "cvc_clinicdb"
+        assert "divides 29 groups" in why
+        assert "datasets.cvc_clinicdb.split: {name: sequences}" in why
+
     @pytest.mark.parametrize("protocol", conventions.PROTOCOLS)
     def test_no_scores(self, protocol):
         rows = conventions.under_protocol(raw().iloc[:0], protocol)

@@ -20,7 +20,8 @@ def run(values, *, variant="plain", seed=0, baseline="unet", selection="best_val
         row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "baseline": baseline}
         row |= {"variant": variant, "seed": seed, "selection": selection, "scope": "native"}
         row |= {"group": group, "case": case, "class": name, "dice": dice, "hd95": hd95}
-        row |= {"prediction_voxels": 5, "reference_voxels": 5, "unit": "mm"} | more
+        row |= {"prediction_voxels": 5, "reference_voxels": 5, "unit": "mm"}
+        row |= {"divided_groups": 0} | more
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

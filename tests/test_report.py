@@ -211,13 +211,15 @@ def test_a_page_without_claims_says_what_to_run(tmp_path):
     assert "Nothing is compared yet: run python -m salstm claims" in words
 
 
-def test_a_split_that_divides_groups_is_said_beside_strict_numbers(tmp_path):
+def test_a_split_that_divides_groups_has_no_strict_numbers_and_the_page_says_why(tmp_path):
     place = tmp_path / "results/acdc"
     place.mkdir(parents=True)
     fact = "split,fact,value\nall,groups in more than one split,{}\n"
     (place / "audit.csv").write_text(fact.format(3))
-    words = Page(build(tmp_path, Made())).words
-    assert "Not strict. The split of ACDC is not strict: 3 groups" in words
+    words = Page(build(tmp_path, Made(divided={"acdc": 3}))).words
+    assert "Not strict. ACDC: strict is refused because the split divides 3 groups" in words
+    assert "Left empty: strict is refused because the split divides 3 groups" in words
+    assert "another name with datasets.acdc.split: {name: paper}" in words
     (place / "audit.csv").write_text(fact.format(0))
     assert "Not strict." not in Page(build(tmp_path, Made())).words
 

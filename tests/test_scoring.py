@@ -17,6 +17,9 @@ from salstm.metrics import METRICS, measure
 IDENTITY = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 3}
 
 
+NO_SPACING = (math.nan,) * 3
+
+
 class Store:
     """Cases with their references, as `salstm.data.store.Store` gives them, from arrays."""
 
@@ -24,11 +27,13 @@ class Store:
         self.cases = []
         self._labels, self._native = {}, {}
 
-    def add(self, name, labels, native=None, *, stack=None, group="p1", spacing=(math.nan,) * 3):
+    def add(
+        self, name, labels, native=None, *, stack=None, group="p1", split="test", spacing=NO_SPACING
+    ):
         native = labels if native is None else native
         first = sum(case.depth for case in self.cases)
         sizes = (*labels.shape, 1, *native.shape[1:])
-        self.cases.append(Case(name, group, "test", stack or name, first, *sizes, *spacing))
+        self.cases.append(Case(name, group, split, stack or name, first, *sizes, *spacing))
         self._labels[name], self._native[name] = labels, native
         return self
 
@@ -60,6 +65,18 @@ def rows_of(frame, **wanted):
     for key, value in wanted.items():
         frame = frame.loc[frame[key] == value]
     return frame.to_dict("records")
+
+
+def test_every_row_says_how_many_groups_the_split_of_its_dataset_divides():
+    frames = {name: volume(depth=1) for name in ("a1", "a2", "b1", "b2", "c1")}
+    store = Store()
+    for name, split in zip(frames, ("train", "test", "val", "train", "test"), strict=True):
+        store.add(name, frames[name], stack=name[0], group=name[0], split=split)
+    predictions = {"last": {name: frames[name] for name in ("a2", "c1")}}
+    rows = scoring.score(predictions, store, ["a", "b"], IDENTITY)
+    assert rows["divided_groups"].tolist() == [2] * len(rows)
+    whole = Store().add("a2", frames["a2"], group="a").add("c1", frames["c1"], group="c")
+    assert set(scoring.score(predictions, whole, ["a", "b"], IDENTITY)["divided_groups"]) == {0}
 
 
 class TestScopes:

@@ -73,6 +73,48 @@ def test_fifty_random_cells_are_what_independent_code_finds(folder, data):
         assert (row["mean"], row["sd"]) == pytest.approx(by_hand(folder, row), rel=1e-12)
 
 
+@pytest.fixture
+def divided(tmp_path: Path) -> Path:
+    return synthetic.collect(tmp_path / "divided", Made(divided={"acdc": 7}))
+
+
+def test_the_strict_table_of_a_split_that_divides_groups_is_empty_and_says_why(divided, tmp_path):
+    data = collected.read(divided)
+    tidy = comparison(data)
+    assert tidy["mean"].isna().all()
+    assert tidy["rank"].isna().all()
+    [why] = set(tidy["refused"])
+    assert "divides 7 groups" in why
+    for table in tables.build(tidy, data, synthetic.cards()):
+        assert table.notes[0] == f"Left empty: {why}."
+    cells = [cell for row in layout.overview(tidy, data, {}).rows for cell in row.cells[:3]]
+    assert {(cell.text, cell.title) for cell in cells} == {(layout.ABSENT, why)}
+    tables.write(divided, synthetic.cards(), {}, tmp_path / "tables")
+    assert "Left empty: strict is refused" in (tmp_path / "tables/acdc_strict.md").read_text()
+    assert "Left empty" not in (tmp_path / "tables/acdc_paper.md").read_text()
+
+
+def test_other_datasets_and_the_protocol_paper_do_not_change_by_it(divided, data):
+    leaking = collected.read(divided)
+    for dataset, protocol in (("isic2018", "strict"), ("acdc", "paper")):
+        one, other = (comparison(part, dataset, protocol) for part in (data, leaking))
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_nothing_is_compared_or_claimed_on_such_a_split(divided, tmp_path):
+    verdict.write(
+        divided, synthetic.claims(tmp_path / "claims.yaml"), {"resamples": 200}, Made().grid
+    )
+    rows = collected.judged(divided, "comparisons")
+    acdc = rows["dataset"] == "acdc"
+    assert rows.loc[acdc, "difference"].isna().all()
+    assert rows.loc[acdc, "reason"].str.contains("divides 7 groups").all()
+    assert rows.loc[~acdc, "reason"].isna().all()
+    claims = collected.judged(divided, "claims")
+    accuracy = claims[claims["claim"] == "better"]
+    assert set(accuracy["verdict"]) == {"undecided"}
+
+
 def test_means_are_those_of_the_conventions(data):
     table = comparison(data)
     scored: Any = conventions.average(conventions.under_protocol(data.of("acdc").scores, "strict"))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from salstm.data import pictures
 from salstm.data.case import RawCase
+from salstm.data.flat import sha256
 
 CLASSES = ("polyp",)
 NORMALISE = "none"
@@ -25,6 +26,10 @@ URL = "https://polyp.grand-challenge.org/CVCClinicDB/"
 SEQUENCES = Path(__file__).parent / "cvc_sequences.csv"
 """First and last frame of each sequence: dataset-ninja/cvc-612, src/convert.py. The owners' page
 counts 31 sequences in some places and 29 in others; these 29 cover all frames."""
+
+HASHES = Path(__file__).parent / "cvc_sha256.csv"
+"""SHA-256 of the 612 + 612 original TIFF files, as in krishnakaushik25/Medical-Image-Segmentation-DL,
+data/TIF, on GitHub; no hash of the archive itself is published."""
 
 _PLACES = ("CVC-ClinicDB", ".", "CVC-ClinicDB/TIF", "TIF", "CVC-ClinicDB/PNG", "PNG")
 _ENDINGS = (".tif", ".tiff", ".png")
@@ -114,7 +119,7 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
 
 
 def check(raw: Path | str) -> list[str]:
-    """Compare a raw folder with the official set of 612 frames, by names and sizes of the files.
+    """Compare a raw folder with the official set of 612 frames, file by file.
 
     Returns:
         The problems found, one sentence each.
@@ -129,14 +134,27 @@ def check(raw: Path | str) -> list[str]:
         problems.append(f"{len(missing)} of 612 frames missing: {_ranges(missing)}")
     if broken := len({frame.run for frame in frames}) - len({frame.sequence for frame in frames}):
         problems.append(f"{broken} gaps inside sequences: their neighbours are not used")
-    for frame in frames:
-        for path, size in ((frame.image, 332237), (frame.mask, 111048)):
-            if not path.is_file():
-                problems.append(f"{path.parent.name}/{path.name}: missing")
-            elif path.suffix == ".tif" and path.stat().st_size != size:
-                found = path.stat().st_size
-                problems.append(f"{path.parent.name}/{path.name}: {found} bytes, not {size}")
+    official = hashes()
+    for column, kind in (("image", "Original"), ("mask", "Ground Truth")):
+        files = {frame.number: getattr(frame, column) for frame in frames}
+        there = {number: path for number, path in files.items() if path.is_file()}
+        packed = [number for number, path in there.items() if path.suffix.lower() == ".png"]
+        known = {number: official[number][column] for number in there.keys() - set(packed)}
+        other = [number for number in known if sha256(files[number]) != known[number]]
+        for numbers, what in (
+            (files.keys() - there.keys(), "missing"),
+            (other, "not the official TIFF by SHA-256"),
+            (packed, "PNG, which cannot be compared with the official TIFF"),
+        ):
+            if numbers:
+                problems.append(f"{kind}: {len(numbers)} files {what}: {_ranges(sorted(numbers))}")
     return problems
+
+
+def hashes() -> dict[int, dict[str, str]]:
+    """Frame number -> SHA-256 of its official ``image`` and ``mask``, of all 612 frames."""
+    with HASHES.open(encoding="utf-8", newline="") as file:
+        return {int(row["frame"]): row for row in csv.DictReader(file)}
 
 
 def sequences() -> dict[int, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -35,6 +35,8 @@ class Dataset:
         licence: short name.
         licence_url: where its text or the owners' statement stands.
         citation: what its owners want cited.
+        whole_split: the split of ``salstm/data/splits`` that keeps every group whole, and that
+            training needs for `strict` numbers.
         packages: readers of other people's preprocessed files, taken if the raw folder holds those
             and not the official ones.
     """
@@ -48,6 +50,7 @@ class Dataset:
     licence: str
     licence_url: str
     citation: str
+    whole_split: str
     packages: tuple[str, ...] = ()
 
 
@@ -100,6 +103,7 @@ DATASETS: dict[str, Dataset] = {
         licence_url="https://www.synapse.org/#!Synapse:syn3193805/wiki/89480",
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
         "and Challenge, 2015, doi 10.7303/syn3193805",
+        whole_split="strict",
         packages=("salstm.data.synapse_package",),
     ),
     "acdc": Dataset(
@@ -114,6 +118,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
+        whole_split="paper",
         packages=("salstm.data.acdc_package",),
     ),
     "isic2018": Dataset(
@@ -128,6 +133,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Codella et al., Skin Lesion Analysis Toward Melanoma Detection 2018, "
         "arXiv:1902.03368; Tschandl, Rosendahl, Kittler, The HAM10000 dataset, Sci Data "
         "5:180161, 2018, doi 10.1038/sdata.2018.161",
+        whole_split="paper",
     ),
     "cvc_clinicdb": Dataset(
         name="cvc_clinicdb",
@@ -141,6 +147,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernal et al., WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
         "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
         "10.1016/j.compmedimag.2015.02.007",
+        whole_split="sequences",
     ),
 }
 
@@ -211,8 +218,9 @@ def prepare(
 ) -> None:
     """Read a dataset's raw files and write its store.
 
-    Cases that a published split does not name take no part: they are left out, with a warning and
-    an entry in the store's manifest.
+    Cases that a published split does not name take no part, and of those that it names some may be
+    absent: both are said in a warning and in the store's manifest. A part may be empty: what is
+    there can be audited. Training refuses such a store (``salstm.data.splits.check_trainable``).
 
     Args:
         name: of the dataset.
@@ -236,23 +244,39 @@ def prepare(
         parts = official(raw)
     else:
         parts = splits.resolve(name, split, [group for _, group in identities])
-    splits.check_parts(name, parts, identities)
     left_out = [one for one, group in identities if one not in parts and group not in parts]
+    if len(left_out) == len(identities):
+        raise ValueError(
+            f"{name}: split {split['name']} names none of the {len(identities)} cases in {raw}: "
+            f"{_first(left_out)}; check the raw folder, or set split to {{name: groups}}"
+        )
+    there = {entry for pair in identities for entry in pair}
+    absent = [entry for entry in parts if entry not in there]
+    if absent:
+        log.warning(
+            "%s: the raw folder lacks %d of the %d that split %s names: %s",
+            *(name, len(absent), len(parts), split["name"], _first(absent)),
+        )
     if left_out:
         log.warning(
-            "%s: split %s does not name %d of %d cases, which are left out: %s%s",
-            *(name, split["name"], len(left_out), len(identities)),
-            *(", ".join(left_out[:5]), ", ..." if len(left_out) > 5 else ""),
+            "%s: split %s does not name %d of %d cases, which are left out: %s",
+            *(name, split["name"], len(left_out), len(identities), _first(left_out)),
         )
     taking_part = (case for case in source.cases(raw) if case.id in parts or case.group in parts)
     origin = {
         "dataset": name,
         "reader": source.__name__,
         "split": dict(split),
+        "parts": splits.needed(split, parts),
+        "absent": absent,
         "left_out": left_out,
         "files": manifest if manifest is not None else raw_manifest(name, raw),
     }
     writing.write(folder, taking_part, parts, size=size, normalise=source.NORMALISE, source=origin)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _holds(source: Reader, raw: Path | str) -> bool:

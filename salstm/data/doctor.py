@@ -15,6 +15,8 @@ from salstm.recipes import resolve
 SLOW = ("synapse",)
 """Datasets whose comparison with the official ones reads every volume."""
 BAD = ("missing", "incomplete", "wrong")
+TOLD = 3
+"""Deviations from the official data that a finding names."""
 WEIGHTS = Path("data/weights")
 
 
@@ -107,9 +109,10 @@ def _present(name: str, needed: bool, raw: Path, deep: bool) -> Finding:
     problems = reader.check(raw)
     if not problems:
         return Finding(name, needed, "present", f"{facts}, as the official ones")
-    more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+    said = "; ".join(textwrap.shorten(one, 120) for one in problems[:TOLD])
+    more = f" (and {len(problems) - TOLD} more)" if problems[TOLD:] else ""
     cure = (
-        f"Not the official data: {textwrap.shorten(problems[0], 100)}{more}. It can be used, and "
+        f"Not the official data: {said}{more}. It can be used, and "
         f"gives other numbers. For the official data move {raw} away and run fetch"
     )
     return Finding(name, needed, "differs", facts, cure)

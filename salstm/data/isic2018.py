@@ -21,6 +21,9 @@ NORMALISE = "none"
 URL = "https://challenge.isic-archive.com/data/#2018"
 PARTS = {"Training": "train", "Validation": "val", "Test": "test"}
 
+SMALLEST = 540
+"""Pixels of the shortest side in the official archives."""
+
 _PLACES = (".", "ISIC2018", "isic2018")
 
 
@@ -93,7 +96,7 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
 
 
 def check(raw: Path | str) -> list[str]:
-    """Compare a raw folder with the official training set, by the names of the files.
+    """Compare a raw folder with the official training set, by names of files and sizes of images.
 
     Returns:
         The problems found, one sentence each.
@@ -113,6 +116,11 @@ def check(raw: Path | str) -> list[str]:
         found = sum(one == part for one in listed.values())
         if found not in (0, number):
             problems.append(f"{part}: {found} images, officially {number}")
+    if small := [name for name, (path, _) in _pairs(raw).items() if min(_size(path)) < SMALLEST]:
+        problems.append(
+            f"{len(small)} images have a side below {SMALLEST} pixels, which no official one has: "
+            f"{', '.join(small[:5])}{', ...' if small[5:] else ''}; they were cropped or resized"
+        )
     unmasked = [mask.name for _, mask in _pairs(raw).values() if not mask.is_file()]
     problems += [f"{name}: missing" for name in unmasked]
     return problems
@@ -138,6 +146,17 @@ def _listed(raw: Path | str) -> dict[str, str]:
         for path in sorted(_folders(folder, part)[0].glob("*.jpg"))
         if part == "Training" or _folders(folder, part)[1].is_dir()
     }
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height from the header; a file that is no picture has none, and counts as official."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except OSError:
+        return SMALLEST, SMALLEST
 
 
 def _pairs(raw: Path | str) -> dict[str, tuple[Path, Path]]:

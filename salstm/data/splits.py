@@ -52,29 +52,34 @@ def by_group(groups: Iterable[str], validation: float, test: float, seed: int) -
 
     Args:
         groups: patients or sequences, in any order, repetitions allowed.
-        validation: share of the groups, between 0 and 1.
-        test: share of the groups, between 0 and 1.
+        validation: share of the groups, 0 or more.
+        test: share of the groups, 0 or more; both together below 1.
         seed: of the draw.
 
     Returns:
-        Group -> split, sorted by group. The shares are rounded to whole groups, at least one.
+        Group -> split, sorted by group. A share above 0 is rounded to whole groups, at least one; a
+        share of 0 is none, and no training can use such a split (`check_trainable`).
 
     Raises:
-        ValueError: shares out of range, or fewer than three groups.
+        ValueError: shares out of range, or fewer groups than parts.
     """
     names = sorted(set(groups))
-    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+    if min(validation, test) < 0 or validation + test >= 1:
         raise ValueError(
-            f"split groups: validation {validation} and test {test}; both must be above 0 and "
+            f"split groups: validation {validation} and test {test}; both must be 0 or more and "
             f"their sum below 1"
         )
-    if len(names) < 3:
+    shares = {"val": validation, "test": test}
+    wanted = [part for part in SPLITS if shares.get(part, 1)]
+    if len(names) < len(wanted):
         raise ValueError(
-            f"split groups: {len(names)} groups; at least 3 are needed, one each to train, "
-            f"validate and test; add cases"
+            f"split groups: {len(names)} groups; at least {len(wanted)} are needed, one for each of "
+            f"{', '.join(wanted)}; add cases, or set a share to 0 where nothing is trained"
         )
-    held = [max(1, round(share * len(names))) for share in (validation, test)]
-    while sum(held) >= len(names):  # rounding up both shares of a few groups leaves none to train
+    held = [max(1, round(share * len(names))) if share else 0 for share in shares.values()]
+    while (
+        sum(held) >= len(names) > 0
+    ):  # rounding up both shares of a few groups leaves none to train
         held[held.index(max(held))] -= 1
     drawn = np.random.default_rng(seed).permutation(len(names))
     parts = ["val"] * held[0] + ["test"] * held[1] + ["train"] * (len(names) - sum(held))
@@ -121,21 +126,44 @@ def divided(cases: Iterable[Case]) -> dict[str, set[str]]:
     return {group: found for group, found in sorted(parts.items()) if len(found) > 1}
 
 
-def check_parts(dataset: str, split: Mapping[str, str], cases: Iterable[tuple[str, str]]) -> None:
-    """Check that each part of a split has a case.
+def needed(split: Mapping[str, Any], parts: Mapping[str, str]) -> list[str]:
+    """The parts that a training under a split needs, in the order of ``SPLITS``.
 
     Args:
-        dataset: its name.
-        split: group or case id -> split.
-        cases: (id, group) of the cases there are.
+        split: as in the configuration.
+        parts: what it resolved to: group or case id -> split.
+
+    Returns:
+        All three, but that a published list without validation cases needs none: its `best_val` is
+        the last epoch.
+    """
+    named = set(SPLITS) if split["name"] == "groups" else {"train", "test", *parts.values()}
+    return [part for part in SPLITS if part in named]
+
+
+def check_trainable(source: Mapping[str, Any], cases: Iterable[Case]) -> None:
+    """Check that a store can be trained on; to prepare and to audit it need not.
+
+    Args:
+        source: of the store's manifest, as ``salstm.data.datasets.prepare`` writes it.
+        cases: of the store.
 
     Raises:
-        ValueError: a part that the split names is empty.
+        ValueError: a part that the training needs has no case.
     """
-    found = {split.get(identity, split.get(group)) for identity, group in cases}
-    expected = [part for part in SPLITS if part in set(split.values())]
-    if empty := [part for part in expected if part not in found]:
-        raise ValueError(
-            f"{dataset}: the raw folder has no case of the split's part {' and '.join(empty)}; "
-            f"complete the raw data, or set split to {{name: groups}}"
-        )
+    found = {case.split for case in cases}
+    empty = [part for part in source.get("parts", SPLITS) if part not in found]
+    if not empty:
+        return
+    name, split = source.get("dataset", "the dataset"), source.get("split", {}).get("name", "")
+    absent = source.get("absent", [])
+    why = f"; the raw folder lacks {len(absent)} that the split names" if absent else ""
+    raise ValueError(
+        f"{name}: split {split} leaves no case to {' and '.join(_VERBS[part] for part in empty)}"
+        f"{why}. It can be prepared and checked, not trained on: complete the raw data, or draw all "
+        f"three parts from what is there with datasets.{name}.split: {{name: groups, validation: "
+        f"0.1, test: 0.2}}"
+    )
+
+
+_VERBS = {"train": "train on", "val": "validate on", "test": "test on"}

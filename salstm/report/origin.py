@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from salstm import conventions
 from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.collection import folder
 from salstm.data.datasets import DATASETS
@@ -58,6 +59,7 @@ def audit(results: Path, dataset: str) -> dict[str, Any]:
     path = results / dataset / "audit.csv"
     terms = DATASETS[dataset]
     entry: dict[str, Any] = {
+        "key": dataset,
         "dataset": dataset_name(dataset),
         "terms": {"licence": terms.licence, "url": terms.licence_url, "cite": terms.citation},
         "splits": [],
@@ -77,7 +79,7 @@ def audit(results: Path, dataset: str) -> dict[str, Any]:
 
 
 def caution(found: Mapping[str, Any]) -> str:
-    """What to say beside strict numbers where groups stand in more than one split; empty where none does.
+    """What to say where groups stand in more than one split, so that there are no strict numbers; else empty.
 
     Args:
         found: of ``audit``.
@@ -87,8 +89,8 @@ def caution(found: Mapping[str, Any]) -> str:
         return ""
     count = next(value for value in row["cells"] if value)
     return (
-        f"The split of {found['dataset']} is not strict: {count} groups (patients or sequences) stand in more than "
-        "one of training, validation and test. Its scores are too good, the plain networks' as well as the modules'."
+        f"{found['dataset']}: {conventions.refusal(found['key'], int(count.replace(',', '')))}. Its other scores are "
+        "too good, the plain networks' as well as the modules'."
     )
 
 

@@ -199,7 +199,7 @@ def _number(row: Series, part: Collected) -> Cell:
     scale = SCALE[metric]
     value, key = row["mean"] * scale, f"{row.name[0]}/{variant}"
     if math.isnan(value):
-        return Cell(ABSENT, title=_why(part, row.name[0], variant, int(row["seeds"])), key=key)
+        return Cell(ABSENT, title=_why(row, part), key=key)
     spread = "" if math.isnan(row["sd"]) else number(row["sd"] * scale)
     fewer = FEWER if row["seeds"] < part.cells["seed"].nunique() else ""
     title = f"{row['seeds']} seeds, {row['cases']} cases; {row['undefined']} of {row['values']} values undefined, "
@@ -221,17 +221,22 @@ def _difference(row: Series) -> Cell:
     return Cell(number(value, signed=True), value)
 
 
-def _why(part: Collected, baseline: str, variant: str, seeds: int) -> str:
-    if seeds:
+def _why(row: Series, part: Collected) -> str:
+    baseline, variant = row.name[:2]
+    if row["refused"]:
+        return str(row["refused"])
+    if row["seeds"]:
         return "undefined for every case"
     same = (part.cells["baseline"] == baseline) & (part.cells["variant"] == variant)
-    rows = part.cells[same].to_dict("records")
-    return "; ".join(f"seed {row['seed']} {row['state']}: {row['reason']}" for row in rows)
+    cells = part.cells[same].to_dict("records")
+    return "; ".join(f"seed {one['seed']} {one['state']}: {one['reason']}" for one in cells)
 
 
 def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
     """n, units, aggregation, rule and holes: what a number means."""
     first = numbers.iloc[0]
+    if first["refused"]:
+        return (f"Left empty: {first['refused']}.",)
     seeds = part.cells["seed"].nunique()
     convention = conventions.CONVENTIONS[first["convention"]]
     means = numbers[numbers["class"] == MEAN]

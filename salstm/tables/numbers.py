@@ -36,7 +36,8 @@ def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol
         for cells without scores. ``mean`` and ``sd`` are over the seeds (sd NaN with one), ``seeds`` those that
         were scored; ``values`` is how many (seed, case, class) stand behind it, ``undefined`` how many of them
         were NaN and left out, ``missed`` and ``invented`` how many structures; ``rank`` is 1 for the best of a
-        metric and class. Then the published number and ours minus it.
+        metric and class. Then the published number and ours minus it. ``refused`` says why the protocol shows
+        nothing of the dataset, where it does not.
     """
     part = data.of(dataset)
     rows = conventions.under_protocol(part.scores, protocol)
@@ -46,7 +47,8 @@ def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol
     frame["rank"] = _rank(frame)
     frame["unit"] = np.where(frame["metric"] == "dice", "fraction", unit_of(rows))
     chosen = conventions.PROTOCOLS[protocol]
-    fixed = {"dataset": dataset, "protocol": protocol}
+    refused = conventions.refusals(part.scores, protocol).get(dataset, "")
+    fixed: dict[str, Any] = {"dataset": dataset, "protocol": protocol, "refused": refused}
     fixed |= {"convention": chosen.convention_for(dataset), "selection": chosen.selection}
     return _with_published(frame.assign(**fixed), cards)[
         [*fixed, *_KEYS, *(name for name in frame.columns if name not in _KEYS), *_PUBLISHED]

@@ -44,6 +44,10 @@ def by_convention(data: Collected, cards: Mapping[str, Any], dataset: str) -> Ta
             "The same predictions (weights chosen on validation), scored under each rule; 1 is best, equal means share "
             "the better rank. Moves: the largest rank minus the smallest; bold where it is not 0.",
             *(f"{name}: {rule.description}" for name, rule in conventions.CONVENTIONS.items()),
+            *(
+                f"Not strict: {why}."
+                for why in conventions.refusals(part.scores, PROTOCOL).values()
+            ),
         ),
     )
 
@@ -79,6 +83,10 @@ def by_selection(data: Collected, cards: Mapping[str, Any], dataset: str) -> Tab
         (
             f"Convention {convention}, means over classes, cases and seeds. Optimism: best test minus best val, "
             "which is what choosing the weights on the test set adds to a published score (for HD95 it takes off).",
+            *(
+                f"Not strict: {why}."
+                for why in conventions.refusals(part.scores, PROTOCOL).values()
+            ),
         ),
     )
 

@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from salstm.data import cvc_clinicdb, datasets
+from salstm.data import cvc_clinicdb, datasets, flat
 from salstm.data.store import Store
 from salstm.data.windows import Windows
 
@@ -183,5 +184,36 @@ def test_check_names_missing_frames_gaps_and_sizes(raw):
     problems = cvc_clinicdb.check(raw)
     assert problems[0] == "589 of 612 frames missing: 7-25, 29, 32-50, 57-67, 74-612"
     assert problems[1] == "1 gaps inside sequences: their neighbours are not used"
-    assert "Ground Truth/56.tif: missing" in problems
-    assert any(problem.startswith("Original/1.tif: ") for problem in problems)
+    frames = "1-6, 26-28, 30-31, 51-56, 68-73"
+    assert problems[2] == f"Original: 23 files not the official TIFF by SHA-256: {frames}"
+    assert "Ground Truth: 1 files missing: 56" in problems
+
+
+def test_check_names_the_file_in_which_one_byte_differs(tmp_path, monkeypatch):
+    raw = bare(tmp_path / "raw", [3, 4, 5])
+    table = {
+        number: {"image": flat.sha256(raw / "Original" / f"{number}.tif"),
+                 "mask": flat.sha256(raw / "Ground Truth" / f"{number}.tif")}
+        for number in (3, 4, 5)
+    }  # fmt: skip
+    monkeypatch.setattr(cvc_clinicdb, "hashes", lambda: table)
+    assert len(cvc_clinicdb.check(raw)) == 1  # the 609 frames that are not there
+    changed = raw / "Ground Truth" / "4.tif"
+    changed.write_bytes(changed.read_bytes()[:-1] + b"\x01")
+    assert cvc_clinicdb.check(raw)[1:] == [
+        "Ground Truth: 1 files not the official TIFF by SHA-256: 4"
+    ]
+    Image.new("RGB", (4, 3)).save(raw / "Original" / "5.png")
+    (raw / "Original" / "5.tif").unlink()
+    assert (
+        "Original: 1 files PNG, which cannot be compared with the official TIFF: 5"
+        in cvc_clinicdb.check(raw)
+    )
+
+
+def test_the_official_hashes_are_of_612_different_frames_and_masks():
+    table = cvc_clinicdb.hashes()
+    assert list(table) == list(range(1, 613))
+    digits = {row[column] for row in table.values() for column in ("image", "mask")}
+    assert len(digits) == 2 * 612
+    assert all(len(one) == 64 and int(one, 16) for one in digits)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
+from argparse import Namespace
 
 import numpy as np
 import pytest
 
-from salstm.data import acdc, datasets
+from salstm import run
+from salstm.data import acdc, audit, datasets, splits
 from salstm.data.intensity import NORMALISATIONS, minmax99
 from salstm.data.store import Store
 
@@ -100,9 +103,38 @@ def test_prepare_takes_the_listed_hashes_instead_of_hashing_again(phantom, tmp_p
     assert manifest["source"]["files"] == listed
 
 
-def test_prepare_by_the_papers_split_wants_cases_in_every_part(phantom, tmp_path):
+def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(
+    phantom, tmp_path, caplog
+):
     """Patients 1 to 4 are train, test, test, train; none validates."""
-    with pytest.raises(ValueError, match=r"no case of the split's part val.*name: groups"):
+    with caplog.at_level(logging.WARNING):
+        datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
+    assert "lacks 96 of the 100 that split paper names: patient005, patient006" in caplog.text
+    store = Store(tmp_path / "s")
+    source = store.manifest["source"]
+    assert source["parts"] == ["train", "val", "test"]
+    assert len(source["absent"]) == 96
+    table = audit.audit(store, datasets.DATASETS["acdc"].classes)
+    counts = table[table["fact"] == "cases"].set_index("split")["value"]
+    assert counts.to_dict() == {"train": 4, "val": 0, "test": 4}
+    with pytest.raises(
+        ValueError, match=r"no case to validate on; the raw folder lacks 96 .*groups"
+    ):
+        splits.check_trainable(source, store.cases)
+
+
+def test_training_refuses_such_a_store_before_it_builds_a_network(phantom, tmp_path):
+    datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
+    identity = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0}
+    args = Namespace(cases=tmp_path / "s", out=tmp_path / "out", device="cpu", threads=0)
+    with pytest.raises(ValueError, match="no case to validate on"):
+        run.train(lambda **_: pytest.fail("built"), identity, args)
+    assert not args.out.exists()
+
+
+def test_a_split_that_names_none_of_the_cases_is_refused(phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits, "load", lambda dataset, name: {"patient099": "train"})
+    with pytest.raises(ValueError, match="split paper names none of the 8 cases"):
         datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
     assert list(tmp_path.iterdir()) == []
 

@@ -90,6 +90,15 @@ def test_a_slow_comparison_waits_for_deep(settings, tmp_path, phantom, monkeypat
     assert findings(settings, tmp_path, deep=True)["acdc"].state == "differs"
 
 
+def test_files_that_are_not_the_official_ones_are_named(settings, tmp_path, videos):
+    settings["datasets"]["cvc_clinicdb"]["raw"] = str(videos)
+    found = findings(settings, tmp_path)["cvc_clinicdb"]
+    assert found.state == "differs"
+    assert "589 of 612 frames missing" in found.cure
+    assert "Original: 23 files not the official TIFF by SHA-256: 1-6, 26-28," in found.cure
+    assert "(and 1 more)" in found.cure
+
+
 def test_incomplete_and_wrong_data_are_told_apart(settings, tmp_path, raw):
     settings["datasets"]["acdc"]["raw"] = str(raw)
     next(raw.rglob("*_gt.nii.gz")).unlink()

@@ -145,3 +145,23 @@ def test_check_compares_with_the_official_ids(raw):
     assert problems[0].startswith(f"{2594 - known} training images missing: ISIC_0000001, ")
     assert problems[1].startswith(f"{8 - known} training images unknown: ISIC_")
     assert problems[2] == "Validation: 1 images, officially 100"
+    assert problems[3].startswith(
+        "9 images have a side below 540 pixels, which no official one has: "
+    )
+
+
+def test_check_measures_images_by_their_headers_and_leaves_damage_to_the_reader(tmp_path):
+    images, masks = (
+        tmp_path / f"ISIC2018_Task1{one}" for one in ("-2_Training_Input", "_Training_GroundTruth")
+    )
+    images.mkdir()
+    masks.mkdir()
+    for name, size in (("ISIC_0000000", (767, 540)), ("ISIC_0000001", (1022, 539))):
+        Image.new("RGB", size).save(images / f"{name}.jpg")
+        Image.new("L", size).save(masks / f"{name}_segmentation.png")
+    (images / "ISIC_0000003.jpg").write_bytes(b"no picture")
+    Image.new("L", (8, 8)).save(masks / "ISIC_0000003_segmentation.png")
+    [small] = [one for one in isic2018.check(tmp_path) if "below 540" in one]
+    assert small.startswith(
+        "1 images have a side below 540 pixels, which no official one has: ISIC_0000001;"
+    )

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from salstm.data import cvc_clinicdb, splits, synapse
+from salstm.data import cvc_clinicdb, datasets, splits, synapse
 from salstm.data.case import Case
 
 FILES = sorted(path.stem for path in splits.FOLDER.glob("*.json"))
@@ -137,6 +137,17 @@ def test_the_published_frame_splits_divide_sequences(name, beside):
         for number in tested
     )
     assert near == beside
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_the_split_that_a_dataset_names_for_strict_keeps_groups_whole(name):
+    split = splits.load(name, datasets.DATASETS[name].whole_split)
+    assert {"train", "val", "test"} == set(split.values())
+    if name == "cvc_clinicdb":
+        assert splits.divided(cases(split)) == {}
+        return
+    groups = {"acdc": "patient", "synapse": "case", "isic2018": "ISIC_"}  # the entries are groups
+    assert all(entry.startswith(groups[name]) and entry.count("_") < 2 for entry in split)
 
 
 def test_a_file_may_be_the_same_as_another(tmp_path, monkeypatch):

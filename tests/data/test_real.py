@@ -43,6 +43,11 @@ def test_abdomens_are_upright_whatever_way_they_are_stored():
         assert 0 < np.median(liver) < 250
 
 
+def test_every_frame_that_is_there_is_the_official_file():
+    problems = cvc_clinicdb.check(folder("cvc_clinicdb"))
+    assert [one for one in problems if "SHA-256" in one or "cannot be compared" in one] == []
+
+
 def test_frames_are_in_colour_and_masks_are_above_127():
     raw = folder("cvc_clinicdb")
     place = cvc_clinicdb.find(raw)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salstm.data import acdc, splits
+from salstm.data.case import Case
 
 
 def test_the_papers_acdc_split_is_70_10_20_patients_and_covers_all():
@@ -63,7 +65,8 @@ def test_a_draw_depends_on_the_seed_and_not_on_the_order():
         ("aabb", (0.1, 0.2), "2 groups; at least 3 are needed"),
         ("", (0.1, 0.2), "0 groups"),
         ("abcdefgh", (0.5, 0.5), "their sum below 1"),
-        ("abcdefgh", (0, 0.2), "both must be above 0"),
+        ("abcdefgh", (-0.1, 0.2), "both must be 0 or more"),
+        ("a", (0, 0.2), "1 groups; at least 2 are needed, one for each of train, test"),
     ],
 )
 def test_draws_that_cannot_fill_every_part_are_refused(groups, shares, message):
@@ -91,10 +94,34 @@ def test_a_file_that_lists_an_entry_twice_is_refused(tmp_path, monkeypatch):
         splits.load("acdc", "mine")
 
 
-def test_a_part_without_a_case_is_noticed():
-    split = {"p1": "train", "p2": "val", "p3_x": "test", "p9": "train"}
-    found = [("p1_x", "p1"), ("p2_x", "p2"), ("p3_x", "p3")]
-    splits.check_parts("acdc", split, found)
-    with pytest.raises(ValueError, match="no case of the split's part val and test"):
-        splits.check_parts("acdc", split, found[:1])
-    splits.check_parts("synapse", {"p1": "train", "p2": "test"}, found[:2])
+def test_a_share_of_0_is_no_group():
+    """Two volumes can be looked at; they cannot train, validate and test."""
+    assert splits.by_group("ab", 0, 0, 0) == {"a": "train", "b": "train"}
+    assert sorted(splits.by_group("ab", 0, 0.5, 0).values()) == ["test", "train"]
+    assert Counter(splits.by_group("abcdefghij", 0.2, 0, 0).values()) == {"train": 8, "val": 2}
+
+
+@pytest.mark.parametrize(
+    ("split", "parts", "there", "lack"),
+    [
+        ({"name": "paper"}, "train val test", "test", "train on and validate on"),
+        ({"name": "paper"}, "train test", "train test", ""),
+        ({"name": "paper"}, "train test", "train", "test on"),
+        ({"name": "official"}, "train", "train", "test on"),
+        ({"name": "groups", "validation": 0}, "train test", "train test", "validate on"),
+        ({"name": "groups"}, "train val test", "train val test", ""),
+    ],
+)
+def test_a_training_needs_a_case_in_every_part_that_its_split_has(split, parts, there, lack):
+    resolved = {part: part for part in parts.split()}
+    source = {"dataset": "acdc", "split": split, "parts": splits.needed(split, resolved)}
+    cases = [case(part, part) for part in there.split()]
+    with ExitStack() as context:
+        if lack:
+            said = f"acdc: split {split['name']} leaves no case to {lack}"
+            context.enter_context(pytest.raises(ValueError, match=said))
+        splits.check_trainable(source, cases)
+
+
+def case(name: str, part: str) -> Case:
+    return Case(name, name, part, name, 0, 1, 8, 8, 1, 8, 8, 1.0, 1.0, 1.0)
