@@ -11,6 +11,7 @@ from salstm.tables.layout import ABSENT, FEWER, MINUS, SCRATCH, Cell, Table
 
 _LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"±": r"$\pm$", MINUS: r"$-$", ABSENT: "--", "*": r"$^{*}$", "~": r"\textasciitilde{}"}
+_LATEX |= {"∞": r"$\infty$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
 _LATEX |= {
     FEWER: r"$^{\dagger}$",
     SCRATCH: r"$^{\ddagger}$",
