@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import random
 from dataclasses import replace
@@ -196,9 +197,9 @@ def test_latex_text():
         "% needs \\usepackage{booktabs,graphicx}\n"
         "\\begin{table*}[t]\n"
         "\\centering\n"
-        "\\caption{ACDC. n = 6 $^{*}$}\n"
+        "\\caption{ACDC}\n"
         "\\label{tab:acdc-paper}\n"
-        "\\resizebox{\\textwidth}{!}{%\n"
+        "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
         "\\begin{tabular}{lrrrr}\n"
         "\\toprule\n"
         "& \\multicolumn{4}{c}{Dice [\\%]} \\\\\n"
@@ -209,9 +210,22 @@ def test_latex_text():
         " & 88.00$^{*}$ & $-$1.50 \\\\\n"
         "B|C & -- & -- & -- & -- \\\\\n"
         "\\bottomrule\n"
-        "\\end{tabular}}\n"
+        "\\end{tabular}}\\\\[1ex]\n"
+        "\\parbox{\\textwidth}{\\scriptsize n = 6 $^{*}$}\n"
         "\\end{table*}\n"
     )
+
+
+def test_wide_latex_tables_are_cut_between_groups():
+    narrow = table()
+    groups = [layout.Column(name, str(at)) for name in "abc" for at in range(4)]
+    cells = tuple(layout.Cell(f"{at}.5", at + 0.5) for at in range(12))
+    row = layout.Row(("net",), cells)
+    text = formats.latex(dataclasses.replace(narrow, columns=tuple(groups), rows=(row,)))
+    assert text.count("begin{tabular}{lrrrrrrrr}") == text.count("begin{tabular}{lrrrr}") == 1
+    assert [f"{at}.5" in text for at in range(12)] == [True] * 12
+    assert text.count("net & ") == 2
+    assert text.index("7.5") < text.index("end{tabular}") < text.index("8.5")
 
 
 def test_csv_has_full_precision_and_empty_holes():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENT = r"""\documentclass{article}
+DOCUMENT = r"""\documentclass[twocolumn]{article}
+\usepackage[margin=18mm]{geometry}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{booktabs,graphicx}
