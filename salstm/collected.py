@@ -1,4 +1,4 @@
-"""What ``collect`` wrote, read back: four frames that have their columns even where they have no rows."""
+"""What ``collect`` wrote, read back: five frames that have their columns even where they have no rows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _COLUMNS = {
         *("prediction_voxels", "dice", "iou", "hd", "hd95", "hd95_directed", "assd", "diagonal"),
     ),
     "cost": (*IDENTITY[:3], "parameters", "macs"),
+    "sparsity": (*IDENTITY[:2], "seed", "model", "split", "case", "layer", "l1", "ratio"),
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
 }
 _JUDGED = {
@@ -61,12 +62,14 @@ class Collected:
         scores: raw rows as of ``salstm.scoring``.
         cost: one row per dataset, network and variant.
         history: one row per cell and epoch.
+        sparsity: one row per dataset, stacked model, split, case and layer (``salstm.sparsity``).
     """
 
     cells: Frame
     scores: Frame
     cost: Frame
     history: Frame
+    sparsity: Frame
 
     @property
     def datasets(self) -> list[str]:
@@ -87,7 +90,7 @@ class Collected:
         """The part that belongs to one dataset."""
         parts = (
             frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
-            for frame in (self.cells, self.scores, self.cost, self.history)
+            for frame in (self.cells, self.scores, self.cost, self.history, self.sparsity)
         )
         return Collected(*parts)
 
@@ -96,7 +99,7 @@ def read(folder: Path) -> Collected:
     """Read the folder that ``collect`` wrote.
 
     Raises:
-        FileNotFoundError: one of the four files is missing; the message says what to run.
+        FileNotFoundError: one of the five files is missing; the message says what to run.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", _COLUMNS[name]) for name in _COLUMNS})
 

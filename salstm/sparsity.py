@@ -27,7 +27,7 @@ from salstm.data.store import Store
 from salstm.data.windows import neighbours, network_input
 from salstm.inference import View
 from salstm.modules.attention import AttentionSize, channel_attention, scale
-from salstm.modules.heads import Bidirectional
+from salstm.modules.heads import Bidirectional, Head
 from salstm.modules.wrapper import Attached
 
 SPLITS = ("train", "test")
@@ -61,8 +61,16 @@ def measure(step: Step, frames: Tensor, layers: int) -> Iterator[tuple[float, fl
         yield total / entries.numel(), ratio
 
 
-def module(head: Bidirectional) -> Step:
-    """A layer that is a trained module; frames at the ends are their own neighbours."""
+def module(head: Head) -> Step:
+    """A layer that is a trained module; frames at the ends are their own neighbours.
+
+    Raises:
+        ValueError: the head has no two directions.
+    """
+    if not isinstance(head, Bidirectional):
+        raise ValueError(
+            f"stacking: found a {type(head).__name__}; the cells of salstm and lstmsa are allowed"
+        )
 
     def step(frames: Tensor) -> tuple[Tensor, Tensor]:
         last = len(frames) - 1

@@ -83,7 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, cases_folder: Path) -> Path:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests whose program is not on this machine, unless their marker was asked for."""
-    asked = config.getoption("markexpr")
+    asked = str(config.getoption("markexpr"))
     absent = {name for name, (programs, _) in NEEDS.items() if not any(map(shutil.which, programs))}
     left = {id(one): absent & {mark.name for mark in one.iter_markers()} for one in items}
     dropped = [one for one in items if any(name not in asked for name in left[id(one)])]

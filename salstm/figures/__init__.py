@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from salstm import collected
-from salstm.figures import agreement, cases, curves, forest, pareto, spread
+from salstm.figures import agreement, cases, curves, forest, pareto, sparsity, spread
 from salstm.files import write_json
 from salstm.tables import numbers
 
@@ -30,7 +30,8 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
     entries = []
     for dataset in data.datasets:
         drawn = [forest.draw(comparisons, units, dataset, out)]
-        drawn += [kind.draw(data, dataset, out) for kind in (spread, pareto, curves, agreement)]
+        kinds = (spread, pareto, curves, agreement, sparsity)
+        drawn += [kind.draw(data, dataset, out) for kind in kinds]
         entries += [facts for facts in drawn if facts]
         entries += cases.draw(data, results, dataset, out)
     write_json(out / LIST, {"figures": entries})

@@ -13,7 +13,7 @@ from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranks
+from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranks, sparsity
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SHOWN = "strict"
 """The protocol that the page opens with."""
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -31,6 +31,7 @@ SECTIONS = (
     ("cost", "Cost"),
     ("curves", "Training curves"),
     ("pictures", "Pictures"),
+    ("sparsity", "Sparsity"),
     ("data", "Data audit"),
     ("provenance", "Provenance"),
     ("networks", "Networks"),
@@ -94,6 +95,7 @@ def _context(
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
         "cautions": {one: origin.caution(found) for one, found in audits.items()},
+        "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
         "rules": [_rules(data, cards, one) for one in data.datasets],
         "runs": runs,
         "provenance": origin.summary(runs),
@@ -151,6 +153,11 @@ def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict
     ]
 
 
+def _stacked(data: Collected, cards: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
+    table = sparsity.build(data, cards, dataset)
+    return {**_shown_table(table), "said": sparsity.said(data, dataset)} if table else None
+
+
 def _shown_table(table: Table) -> dict[str, Any]:
     """A table with what the page's copy buttons give."""
     return {"table": table, "csv": formats.csv(table), "tex": formats.latex(table)}
@@ -167,7 +174,9 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     entries = [*context["costs"], *itertools.chain(*context["rules"], *context["gains"].values())]
     for dataset in context["datasets"]:
         entries += [entry for made in dataset["tables"].values() for entry in made]
-    return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries}
+        entries.append(dataset["authors"])
+    entries += context["stacks"].values()
+    return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
 
 
 def _drawn(entries: list[dict[str, Any]], folder: Path) -> dict[str, Any]:

@@ -35,14 +35,15 @@ rule cost:
 
 
 rule collect:
-    """All cells in four tables; what is missing is named with its reason."""
+    """All cells in five tables; what is missing is named with its reason."""
     input:
         scores_of,
         costs_of,
+        stacks_of,
     output:
         expand(
             f"{COLLECTED}/{{file}}.csv",
-            file=["cells", "scores", "cost", "history"],
+            file=["cells", "scores", "cost", "history", "sparsity"],
             allow_missing=True,
         ),
     log:
