@@ -33,6 +33,15 @@ _COLUMNS = {
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
 }
 _JUDGED = {
+    "ranking": (
+        *(*IDENTITY[:3], "metric", "rank", "low", "high", "first", "tau", "groups", "least_p"),
+        "reason",
+    ),
+    "shares": (*IDENTITY[:3], "metric", "at", "share"),
+    "pairs": (
+        *("dataset", "metric", "baseline", "variant", "over_baseline", "over_variant"),
+        *("gain", "p", "p_holm"),
+    ),
     "comparisons": (
         *(*IDENTITY[:2], "module", "metric", "plain", "with_module", "difference", "low", "high"),
         *(
@@ -105,7 +114,7 @@ def read(folder: Path) -> Collected:
 
 
 def judged(folder: Path, name: str) -> Frame:
-    """Read what ``claims`` wrote beside: 'comparisons' or 'claims'; no rows if it has not run."""
+    """Read what ``claims`` wrote beside, by the file's name: 'comparisons'; no rows if it has not run."""
     import pandas as pd
 
     path, columns = folder / f"{name}.csv", _JUDGED[name]

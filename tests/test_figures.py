@@ -39,7 +39,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
     figures.write(layout[0], layout[1], out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
     assert [entry["kind"] for entry in entries] == [
-        "forest", "spread", "pareto", "curves", "agreement", "sparsity", "cases",
+        "forest", "ranking", "spread", "pareto", "curves", "agreement", "sparsity", "cases",
     ]  # fmt: skip
     assert entries[0]["file"] == "forest-acdc"
     for entry in entries:
@@ -56,7 +56,7 @@ def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
         figures.write(layout[0], layout[1], tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(files) == 7 * 2 + 2 * 8 + 1
+    assert len(files) == 8 * 2 + 2 * 8 + 1
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
             name

@@ -51,6 +51,8 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
 
 
 def _panel(axes: Axes, rows: Frame, measure: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for (model, split), part in rows.groupby(["model", "split"], sort=False):
         layers = part.groupby("layer")[measure]
         mean, sd = layers.mean(), layers.std().fillna(0)
@@ -59,7 +61,7 @@ def _panel(axes: Axes, rows: Frame, measure: str) -> None:
         low, high = (mean - sd).to_numpy(), (mean + sd).to_numpy()
         axes.fill_between(mean.index, low, high, color=shade, alpha=0.15, lw=0, zorder=2)
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)  # pyright: ignore[reportAttributeAccessIssue]
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _legend(figure: Any, models: list[str]) -> None:

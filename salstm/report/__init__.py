@@ -13,7 +13,7 @@ from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranks, sparsity
+from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranking, ranks, sparsity
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SHOWN = "strict"
 """The protocol that the page opens with."""
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -62,6 +62,7 @@ def write(
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, phantoms)
     context |= _judged(data, collected_in, cards)
+    context["orders"] = _orders(data, collected_in, cards)
     context |= _drawn(drawn, figures or page.parent / "figures")
     context |= {"sections": SECTIONS, "texts": _texts(context), "class_colours": CLASS_COLOURS}
     context["error_colours"] = ERRORS
@@ -130,6 +131,13 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
     }
 
 
+def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
+    """By dataset the table of how firm its order is; None where nothing is ranked."""
+    judged = {one: collected.judged(folder, one) for one in ("ranking", "pairs")}
+    made = {one: ranking.build(data, judged, cards, one) for one in data.datasets}
+    return {one: _shown_table(table) if table else None for one, table in made.items()}
+
+
 def _dataset(
     data: Collected, cards: Mapping[str, Any], tidy: Mapping[tuple[str, str], Any], dataset: str
 ) -> dict[str, Any]:
@@ -175,7 +183,7 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     for dataset in context["datasets"]:
         entries += [entry for made in dataset["tables"].values() for entry in made]
         entries.append(dataset["authors"])
-    entries += context["stacks"].values()
+    entries += [*context["stacks"].values(), *context["orders"].values()]
     return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
 
 

@@ -67,9 +67,9 @@ rule sparsity:
         cells=stacked_cells,
         cases=lambda w: CASES.format(dataset=w.dataset),
         layers=config["sparsity"]["layers"],
-        count=config["sparsity"]["cases"],
+        sampled=config["sparsity"]["cases"],
         code=lambda w: fingerprint("salstm.sparsity", f"baselines.{w.baseline}"),
     shell:
         "python -m salstm sparsity --runs {params.cells} --cases {params.cases}"
-        " --layers {params.layers} --count {params.count} --threads {threads}"
+        " --layers {params.layers} --count {params.sampled} --threads {threads}"
         " --out {output} --log {log}"

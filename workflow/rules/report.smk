@@ -68,7 +68,7 @@ rule claims:
     output:
         expand(
             f"{COLLECTED}/{{file}}.csv",
-            file=["comparisons", "claims"],
+            file=["comparisons", "claims", "ranking", "shares", "pairs"],
             allow_missing=True,
         ),
     log:
