@@ -271,6 +271,10 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
     stems = {
         f"{one}_{protocol}" for one in ("acdc", "isic2018") for protocol in ("paper", "strict")
     }
+    stems |= {
+        f"{one}_{name}" for one in ("acdc", "isic2018") for name in ("ranks", "selection", "cost")
+    }
+    stems.add("acdc_sparsity")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
     with (tmp_path / "acdc_paper.csv").open(newline="") as file:
         read = [float(row["mean"]) for row in csv.DictReader(file)]
@@ -278,6 +282,19 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
     again = (tmp_path / "acdc_paper.tex").read_bytes()
     tables.write(folder, synthetic.cards(), {}, tmp_path)
     assert (tmp_path / "acdc_paper.tex").read_bytes() == again
+
+
+def test_after_the_claims_every_table_of_the_report_is_a_file(folder, tmp_path, data):
+    claims = synthetic.claims(folder / "claims.yaml")
+    verdict.write(folder, claims, {"resamples": 200}, synthetic.GRID)
+    tables.write(folder, synthetic.cards(), {}, tmp_path / "tables")
+    written = {path.stem for path in (tmp_path / "tables").glob("acdc_*.csv")}
+    names = ("paper", "strict", "gains-dice", "gains-hd95", "ranking", "ranks", "selection", "cost")
+    assert written == {f"acdc_{name}" for name in (*names, "sparsity")}
+    found: Any = pd.read_csv(tmp_path / "tables/acdc_gains-dice.csv")
+    declared = collected.judged(folder, "comparisons")
+    ours = declared[(declared["dataset"] == "acdc") & (declared["metric"] == "dice")]
+    assert found["Dice [%] gain"].tolist() == pytest.approx((100 * ours["improvement"]).tolist())
 
 
 def test_one_class_needs_no_table_by_class(data):

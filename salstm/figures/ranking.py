@@ -125,7 +125,7 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         "area is the share of the draws with that rank. Kendall's tau of the draws to the order found: "
         f"{firm or 'none'}. Right: a square where the row is better than the column beyond chance (p ≤ {LEVEL} by sign "
         "flips of the groups, Holm over the pairs of the panel), a dot where it is merely better. Means over classes "
-        "and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and decide "
-        f"no claim.{short}",
+        "and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and "
+        f"decide no claim.{short}",
         "alt": f"Order on {name}: {len(clear)} of {len(pairs)} pairs are told apart.",
     }
