@@ -124,6 +124,17 @@ def score(args: argparse.Namespace) -> None:
     write_csv(args.out, scoring.score(predictions, store, made["classes"], made["identity"]))
 
 
+def sparsity(args: argparse.Namespace) -> None:
+    """Measure how sparse the attention's output is across stacked modules, from the cells of one network."""
+    from salstm import run
+    from salstm.files import read_json
+
+    made = [read_json(folder / "run.json") for folder in args.run_folders]
+    run.sparsity(
+        lambda facts: _builder(facts["identity"]["baseline"], {"pretrained": False}), made, args
+    )
+
+
 def cost(args: argparse.Namespace) -> None:
     """Count parameters, multiply-adds and latency of a network under each variant."""
     from salstm import run
@@ -328,6 +339,24 @@ COMMANDS = [
     ),
     (predict, {**RUN, **CASES, **THREADS, **DEVICE}),
     (score, {**RUN, **CASES, **OUT}),
+    (
+        sparsity,
+        {
+            "--runs": {
+                "type": Path,
+                "nargs": "+",
+                "required": True,
+                "dest": "run_folders",
+                "help": "folders of the cells of one network, each with another module",
+            },
+            **CASES,
+            "--layers": {"type": int, "default": 10, "help": "modules in the stack"},
+            "--count": {"type": int, "default": 4, "help": "cases of each split"},
+            **THREADS,
+            **DEVICE,
+            **OUT,
+        },
+    ),
     (
         cost,
         {

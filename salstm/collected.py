@@ -1,4 +1,4 @@
-"""What ``collect`` wrote, read back: four frames that have their columns even where they have no rows."""
+"""What ``collect`` wrote, read back: five frames that have their columns even where they have no rows."""
 
 from __future__ import annotations
 
@@ -30,9 +30,19 @@ _COLUMNS = {
         "divided_groups",
     ),
     "cost": (*IDENTITY[:3], "parameters", "macs"),
+    "sparsity": (*IDENTITY[:2], "seed", "model", "split", "case", "layer", "l1", "ratio"),
     "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
 }
 _JUDGED = {
+    "ranking": (
+        *(*IDENTITY[:3], "metric", "rank", "low", "high", "first", "tau", "groups", "least_p"),
+        "reason",
+    ),
+    "shares": (*IDENTITY[:3], "metric", "at", "share"),
+    "pairs": (
+        *("dataset", "metric", "baseline", "variant", "over_baseline", "over_variant"),
+        *("gain", "p", "p_holm"),
+    ),
     "comparisons": (
         *(*IDENTITY[:2], "module", "metric", "plain", "with_module", "difference", "low", "high"),
         *(
@@ -62,12 +72,14 @@ class Collected:
         scores: raw rows as of ``salstm.scoring``.
         cost: one row per dataset, network and variant.
         history: one row per cell and epoch.
+        sparsity: one row per dataset, stacked model, split, case and layer (``salstm.sparsity``).
     """
 
     cells: Frame
     scores: Frame
     cost: Frame
     history: Frame
+    sparsity: Frame
 
     @property
     def datasets(self) -> list[str]:
@@ -88,7 +100,7 @@ class Collected:
         """The part that belongs to one dataset."""
         parts = (
             frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
-            for frame in (self.cells, self.scores, self.cost, self.history)
+            for frame in (self.cells, self.scores, self.cost, self.history, self.sparsity)
         )
         return Collected(*parts)
 
@@ -97,13 +109,13 @@ def read(folder: Path) -> Collected:
     """Read the folder that ``collect`` wrote.
 
     Raises:
-        FileNotFoundError: one of the four files is missing; the message says what to run.
+        FileNotFoundError: one of the five files is missing; the message says what to run.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", _COLUMNS[name]) for name in _COLUMNS})
 
 
 def judged(folder: Path, name: str) -> Frame:
-    """Read what ``claims`` wrote beside: 'comparisons' or 'claims'; no rows if it has not run."""
+    """Read what ``claims`` wrote beside, by the file's name: 'comparisons'; no rows if it has not run."""
     import pandas as pd
 
     path, columns = folder / f"{name}.csv", _JUDGED[name]

@@ -20,7 +20,7 @@ IDENTITY = ["dataset", "baseline", "variant", "seed"]
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
-    """Write ``cells.csv``, ``scores.csv``, ``cost.csv`` and ``history.csv`` into a folder.
+    """Write ``cells.csv``, ``scores.csv``, ``cost.csv``, ``history.csv`` and ``sparsity.csv`` into a folder.
 
     Args:
         results: results/<name>.
@@ -35,8 +35,10 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     write_csv(out / "scores.csv", _stacked(scores, IDENTITY))
     curves = (_curve(results, row) for row in done)
     write_csv(out / "history.csv", _stacked(curves, IDENTITY))
-    costs = (path for path in _cost_files(results, grid) if path.is_file())
-    write_csv(out / "cost.csv", _stacked(map(pd.read_csv, costs), IDENTITY[:3]))
+    for name, keys in (("cost", IDENTITY[:3]), ("sparsity", IDENTITY[:2])):
+        found = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
+        tables = (pd.read_csv(path, dtype=TEXT) for path in found)
+        write_csv(out / f"{name}.csv", _stacked(tables, keys))
     counts = states["state"].value_counts()
     log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
 
@@ -97,10 +99,11 @@ def _curve(results: Path, cell: dict[str, Any]) -> pd.DataFrame:
     return curve.assign(**{key: cell[key] for key in IDENTITY})
 
 
-def _cost_files(results: Path, grid: dict[str, Any]) -> Iterator[Path]:
+def _files(results: Path, grid: dict[str, Any], name: str) -> Iterator[Path]:
+    """Where the networks have a file of that name."""
     for dataset, baselines in grid["grid"].items():
         for baseline in baselines:
-            yield results / dataset / baseline / "cost.csv"
+            yield results / dataset / baseline / name
 
 
 def _stacked(frames: Any, columns: list[str]) -> pd.DataFrame:

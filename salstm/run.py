@@ -8,6 +8,7 @@ import shutil
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from salstm.data import datasets, splits
 from salstm.data.store import Store
 from salstm.files import replacing, write_csv, write_json
 from salstm.model import assemble
+from salstm.modules.wrapper import Attached
 from salstm.recipes import digest
 
 log = logging.getLogger(__name__)
@@ -90,16 +92,8 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
     """
     device = _device(args)
     store = Store(args.cases)
-    identity, recipe = made["identity"], made["recipe"]
-    model = assemble(
-        build,
-        recipe,
-        variant=identity["variant"],
-        channels=made["channels"],
-        classes=len(made["classes"]),
-        seed=0,
-    ).to(device)
-    view = inference.View.of(recipe, made["channels"])
+    model = _assembled(build, made).to(device)
+    view = inference.View.of(made["recipe"], made["channels"])
     for selection in training.SELECTIONS:
         weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
         model.load_state_dict(weights)
@@ -110,6 +104,37 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **labels)
         log.info("%s: %d cases predicted", selection, len(labels))
+
+
+def sparsity(
+    builder: Callable[[dict[str, Any]], Build], made: list[dict[str, Any]], args: Namespace
+) -> None:
+    """Write ``sparsity.csv``: a stack of each trained module and of plain self-attention, layer by layer.
+
+    Args:
+        builder: gives the function that builds a run's network.
+        made: the run.json of each cell in ``args.run_folders``: one network with several modules.
+        args: of the command ``sparsity``.
+    """
+    import pandas as pd
+
+    from salstm import sparsity as stacks
+
+    device, store = _device(args), Store(args.cases)
+    found: list[dict[str, Any]] = []
+    for folder, facts in zip(args.run_folders, made, strict=True):
+        identity, recipe = facts["identity"], facts["recipe"]
+        model = _trained(builder(facts), facts, folder / "best_val.safetensors", device)
+        steps = {identity["variant"]: stacks.module(model.head)}
+        if not found:
+            steps["attention"] = stacks.attention(recipe["attention_size"])
+        view = inference.View.of(recipe, facts["channels"])
+        sizes = {"layers": args.layers, "count": args.count}
+        known = {key: identity[key] for key in ("dataset", "baseline", "seed")}
+        rows = stacks.rows(steps, model, store, view, device, **sizes)
+        found += [{**known, **row} for row in rows]
+        log.info("%s: %d layers measured", identity["variant"], args.layers)
+    write_csv(args.out, pd.DataFrame(found))
 
 
 def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
@@ -145,6 +170,24 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
             {"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures}
         )
     write_csv(args.out, pd.DataFrame(rows))
+
+
+def _assembled(build: Build, made: dict[str, Any]) -> Attached:
+    """The model of a cell's run.json, before its weights."""
+    return assemble(
+        build,
+        made["recipe"],
+        variant=made["identity"]["variant"],
+        channels=made["channels"],
+        classes=len(made["classes"]),
+        seed=0,
+    )
+
+
+def _trained(build: Build, made: dict[str, Any], weights: Path, device: torch.device) -> Attached:
+    model = _assembled(build, made)
+    model.load_state_dict(checkpoint.load_weights(weights))
+    return model.to(device).eval()
 
 
 def _device(args: Namespace) -> torch.device:

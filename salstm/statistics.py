@@ -143,6 +143,31 @@ def sign_flip(data: Clusters, generator: np.random.Generator, resamples: int = 1
     return (found + 1) / (resamples + 1)
 
 
+def sign_flips(
+    values: Floats, groups: NDArray, generator: np.random.Generator, resamples: int = 10_000
+) -> Floats:
+    """`sign_flip` of many columns at one time; all of them see the same signs.
+
+    Args:
+        values: differences, one row per case, one column per test; NaN values are left out.
+        groups: the group of each case.
+        generator: source of chance; not used where the test is exact.
+        resamples: draws where it is not.
+
+    Returns:
+        p of each column; NaN where a column has no value. Exact up to `EXACT` groups of all columns together.
+    """
+    sums, defined = _by_group(np.asarray(values, dtype=np.float64), groups)
+    observed = np.abs(sums.sum(0)) - 1e-9 * np.abs(sums).sum(0)
+    exact = len(sums) <= EXACT
+    found, drawn = np.zeros(sums.shape[1]), 0
+    for signs in _all_signs(len(sums)) if exact else _some_signs(len(sums), generator, resamples):
+        found += np.count_nonzero(np.abs(signs @ sums) >= observed, axis=0)
+        drawn += len(signs)
+    p = found / drawn if exact else (found + 1) / (drawn + 1)
+    return np.where(defined, p, np.nan)
+
+
 def wilcoxon(data: Clusters) -> float:
     """Two-sided p of Wilcoxon's signed-rank test on the groups' means.
 
@@ -251,6 +276,28 @@ def rank_stability(
         taus.append(_ratio((pairs * order).sum((1, 2)), _norm(pairs, order)))
     shares[~known] = np.nan
     return Stability(ranks, np.concatenate(taus) if taus else np.empty(0), shares)
+
+
+def _by_group(values: Floats, groups: NDArray) -> tuple[Floats, NDArray[np.bool_]]:
+    """Sums of each column by group, and which columns have a value at all."""
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((int(index.max()) + 1 if len(index) else 0, values.shape[1]))
+    np.add.at(sums, index, np.nan_to_num(values))
+    return sums, ~np.isnan(values).all(axis=0) if len(values) else np.zeros(len(sums.T), np.bool_)
+
+
+def _all_signs(groups: int) -> Iterator[Floats]:
+    """Every pattern of signs, the first one fixed (the other half mirrors it), in batches."""
+    count, size = 2 ** max(groups - 1, 0), 2**14
+    for start in range(0, count, size):
+        numbers = np.arange(start, min(start + size, count))[:, None]
+        bits = numbers >> np.arange(max(groups - 1, 0)) & 1
+        yield np.hstack((np.ones((len(numbers), min(groups, 1))), 1.0 - 2 * bits))
+
+
+def _some_signs(groups: int, generator: np.random.Generator, resamples: int) -> Iterator[Floats]:
+    for count in _batches(resamples, groups):
+        yield 1.0 - 2 * generator.integers(0, 2, (count, groups), dtype=np.int8)
 
 
 def _better(means: Floats) -> NDArray[np.intp]:

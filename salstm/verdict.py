@@ -1,4 +1,4 @@
-"""The declared comparisons and the paper's claims, as two tables beside what was collected."""
+"""The declared comparisons, the paper's claims, and how firm the order is, as tables beside what was collected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from salstm import claims, collected, effects
+from salstm import claims, collected, conventions, effects, ranking
 from salstm.effects import Family
 from salstm.files import write_csv
 
@@ -27,6 +27,8 @@ def write(
 ) -> None:
     """Write ``comparisons.csv`` and ``claims.csv`` into the folder that ``collect`` wrote.
 
+    And ``ranking.csv``, ``shares.csv`` and ``pairs.csv`` (``salstm.ranking``), which decide nothing.
+
     Args:
         folder: it; a part of the grid, or the whole.
         claims_file: claims.yaml.
@@ -40,6 +42,15 @@ def write(
     table = effects.compare(data.scores, grid, family, np.random.default_rng(SEED))
     facts = {"family": len(table), "level": family.level, "protocol": family.protocol}
     write_csv(folder / "comparisons.csv", table.assign(**facts))
+    ranked = ranking.rank(
+        conventions.under_protocol(data.scores, family.protocol),
+        family.metrics,
+        np.random.default_rng(SEED),
+        level=family.level,
+        resamples=family.resamples,
+    )
+    for name, frame in zip(("ranking", "shares", "pairs"), ranked, strict=True):
+        write_csv(folder / f"{name}.csv", frame)
     judged = claims.evaluate(
         claims.read(claims_file),
         data.scores,

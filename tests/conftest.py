@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+NEEDS = {
+    "browser": ({"chromium", "chromium-browser", "google-chrome"}, "apt install chromium"),
+    "latex": ({"pdflatex"}, "apt install texlive-latex-recommended poppler-utils"),
+    "java": ({"java"}, "apt install default-jre-headless"),
+}
+"""Marker -> programs of which one must be on the path, and what to install."""
+ABSENT = pytest.StashKey[list[str]]()
 
 # No test downloads from the world; those of the download talk to a server of their own and clear this.
 os.environ["SALSTM_OFFLINE"] = "1"
@@ -60,3 +69,37 @@ def recipe() -> dict[str, Any]:
         "schedule": {"name": "poly", "power": 0.9},
         "size": 32,
     }
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, cases_folder: Path) -> Path:
+    """The page of a whole made-up report, with a failed cell and pictures of ACDC; never changed."""
+    from tests import site, synthetic
+
+    failed = {("acdc", "transunet", "lstmsa", 1): ("failed", "train: the loss is <nan> & more")}
+    made = synthetic.Made(states=failed)
+    return site.build(tmp_path_factory.mktemp("whole"), made, cases_folder, phantoms=["acdc"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests whose program is not on this machine, unless their marker was asked for."""
+    asked = str(config.getoption("markexpr"))
+    absent = {name for name, (programs, _) in NEEDS.items() if not any(map(shutil.which, programs))}
+    left = {id(one): absent & {mark.name for mark in one.iter_markers()} for one in items}
+    dropped = [one for one in items if any(name not in asked for name in left[id(one)])]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [one for one in items if one not in dropped]
+    config.stash[ABSENT] = [name for one in dropped for name in sorted(left[id(one)])]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was left out for want of a program: a silent gap looks like a success."""
+    names = config.stash.get(ABSENT, [])
+    for name in sorted(set(names)):
+        programs, install = NEEDS[name]
+        terminalreporter.write_line(
+            f"NOT RUN: {names.count(name)} tests marked {name}: no {' or '.join(sorted(programs))} "
+            f"on the path; {install}",
+            yellow=True,
+        )

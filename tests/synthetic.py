@@ -52,7 +52,7 @@ class Made:
 
 
 def collect(folder: Path, made: Made | None = None) -> Path:
-    """Write the four files as ``salstm.collection`` does; returns the folder."""
+    """Write the five files as ``salstm.collection`` does; returns the folder."""
     made = made or Made()
     cells = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
     write_csv(folder / "cells.csv", cells)
@@ -61,6 +61,8 @@ def collect(folder: Path, made: Made | None = None) -> Path:
     write_csv(folder / "history.csv", _stacked([_history(made, one) for one in done], IDENTITY))
     costs = [_cost(one) for one in done if one["seed"] == made.seeds[0]]
     write_csv(folder / "cost.csv", pd.DataFrame(costs, columns=[*IDENTITY[:3], *_COST]))
+    kept = done[:1] if any(one["variant"] != "plain" for one in done) else []
+    write_csv(folder / "sparsity.csv", _stacked([_sparsity(one) for one in kept], IDENTITY[:2]))
     return folder
 
 
@@ -244,6 +246,14 @@ def _history(made: Made, identity: dict) -> pd.DataFrame:
             "seconds": 3.0,
         }
     )
+
+
+def _sparsity(identity: dict) -> pd.DataFrame:
+    axes = [("salstm", "lstmsa", "attention"), ("train", "test"), ("a", "b"), range(4)]
+    rows = pd.MultiIndex.from_product(axes, names=["model", "split", "case", "layer"])
+    table = rows.to_frame(index=False).assign(ratio=0.8, seed=identity["seed"])
+    table["l1"] = 0.5 / (1 + table["layer"]) + 0.1 * (table["case"] == "b")
+    return table.assign(**{name: identity[name] for name in IDENTITY[:2]})
 
 
 def _cost(identity: dict) -> dict:

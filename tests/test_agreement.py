@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ CASES = ("patient002_ED", "patient002_ES", "patient003_ED", "patient003_ES", "pa
 @pytest.fixture
 def data(tmp_path) -> Collected:
     whole = collected.read(synthetic.collect(tmp_path / "collected"))
-    return Collected(whole.cells, scored(0.01, cases=CASES), whole.cost, whole.history)
+    return replace(whole, scores=scored(0.01, cases=CASES))
 
 
 def test_the_table_says_ours_theirs_and_the_shift_between(data):
@@ -54,5 +56,5 @@ def test_without_a_shared_volume_there_is_neither(tmp_path):
     for dataset in whole.datasets:
         assert agreement.build(whole, dataset) is None
         assert figure.draw(whole, dataset, tmp_path / "figures") is None
-    nothing = Collected(whole.cells, whole.scores.iloc[:0], whole.cost, whole.history)
+    nothing = replace(whole, scores=whole.scores.iloc[:0])
     assert agreement.build(nothing, "acdc") is None

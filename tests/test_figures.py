@@ -6,7 +6,6 @@ import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,8 @@ import pytest
 from PIL import Image
 
 from salstm import collected, figures, verdict
-from salstm.data.store import Store
 from salstm.figures import cases, curves, flags, forest, panels, pareto, spread, style
-from tests import synthetic
+from tests import site, synthetic
 from tests.synthetic import Made
 
 ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,), epochs=3)
@@ -25,22 +23,9 @@ ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,),
 @pytest.fixture
 def layout(tmp_path: Path, cases_folder: Path) -> list[Path]:
     """results/<name> with prepared phantoms and predictions of two cells, and what was collected."""
-    results = tmp_path / "results"
-    (results / "acdc").mkdir(parents=True)
-    (results / "acdc/cases").symlink_to(cases_folder)
-    folder = synthetic.collect(tmp_path / "collected", ONE)
-    store = Store(cases_folder)
-    test = store.split("test")
-    scores = pd.read_csv(folder / "scores.csv", dtype={"case": str})
-    names = {f"{number:03d}": case.id for number, case in enumerate(test)}
-    scores = scores[scores["case"].isin(names)].assign(case=lambda frame: frame["case"].map(names))
-    scores.to_csv(folder / "scores.csv", index=False)
+    results, folder = tmp_path / "results", tmp_path / "collected"
+    site.predicted(synthetic.collect(folder, ONE), results, cases_folder, ONE)
     verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
-    for variant in ONE.variants:
-        place = results / "acdc/mtunet" / variant / "seed0/predictions"
-        place.mkdir(parents=True)
-        shifted: dict[str, Any] = {case.id: np.roll(store.labels(case), 1, axis=2) for case in test}
-        np.savez_compressed(place / "best_val.npz", **shifted)
     return [folder, results]
 
 
@@ -53,7 +38,9 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
     out = tmp_path / "figures"
     figures.write(layout[0], layout[1], out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
-    assert [entry["kind"] for entry in entries] == ["forest", "spread", "pareto", "curves", "cases"]
+    assert [entry["kind"] for entry in entries] == [
+        "forest", "ranking", "spread", "pareto", "curves", "agreement", "sparsity", "cases",
+    ]  # fmt: skip
     assert entries[0]["file"] == "forest-acdc"
     for entry in entries:
         assert ET.parse(out / f"{entry['file']}.svg").getroot().tag.endswith("svg")
@@ -69,7 +56,7 @@ def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
         figures.write(layout[0], layout[1], tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(files) == 5 * 2 + 2 * 8 + 1
+    assert len(files) == 8 * 2 + 2 * 8 + 1
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), (
             name

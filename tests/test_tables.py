@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import random
 from dataclasses import replace
@@ -238,9 +239,9 @@ def test_latex_text():
         "% needs \\usepackage{booktabs,graphicx}\n"
         "\\begin{table*}[t]\n"
         "\\centering\n"
-        "\\caption{ACDC. n = 6 $^{*}$}\n"
+        "\\caption{ACDC}\n"
         "\\label{tab:acdc-paper}\n"
-        "\\resizebox{\\textwidth}{!}{%\n"
+        "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
         "\\begin{tabular}{lrrrr}\n"
         "\\toprule\n"
         "& \\multicolumn{4}{c}{Dice [\\%]} \\\\\n"
@@ -251,9 +252,22 @@ def test_latex_text():
         " & 88.00$^{*}$ & $-$1.50 \\\\\n"
         "B|C & -- & -- & -- & -- \\\\\n"
         "\\bottomrule\n"
-        "\\end{tabular}}\n"
+        "\\end{tabular}}\\\\[1ex]\n"
+        "\\parbox{\\textwidth}{\\scriptsize n = 6 $^{*}$}\n"
         "\\end{table*}\n"
     )
+
+
+def test_wide_latex_tables_are_cut_between_groups():
+    narrow = table()
+    groups = [layout.Column(name, str(at)) for name in "abc" for at in range(4)]
+    cells = tuple(layout.Cell(f"{at}.5", at + 0.5) for at in range(12))
+    row = layout.Row(("net",), cells)
+    text = formats.latex(dataclasses.replace(narrow, columns=tuple(groups), rows=(row,)))
+    assert text.count("begin{tabular}{lrrrrrrrr}") == text.count("begin{tabular}{lrrrr}") == 1
+    assert [f"{at}.5" in text for at in range(12)] == [True] * 12
+    assert text.count("net & ") == 2
+    assert text.index("7.5") < text.index("end{tabular}") < text.index("8.5")
 
 
 def test_csv_has_full_precision_and_empty_holes():
@@ -299,6 +313,10 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
     stems = {
         f"{one}_{protocol}" for one in ("acdc", "isic2018") for protocol in ("paper", "strict")
     }
+    stems |= {
+        f"{one}_{name}" for one in ("acdc", "isic2018") for name in ("ranks", "selection", "cost")
+    }
+    stems.add("acdc_sparsity")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
     with (tmp_path / "acdc_paper.csv").open(newline="") as file:
         read = [float(row["mean"]) for row in csv.DictReader(file)]
@@ -306,6 +324,19 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
     again = (tmp_path / "acdc_paper.tex").read_bytes()
     tables.write(folder, synthetic.cards(), {}, tmp_path)
     assert (tmp_path / "acdc_paper.tex").read_bytes() == again
+
+
+def test_after_the_claims_every_table_of_the_report_is_a_file(folder, tmp_path, data):
+    claims = synthetic.claims(folder / "claims.yaml")
+    verdict.write(folder, claims, {"resamples": 200}, synthetic.GRID)
+    tables.write(folder, synthetic.cards(), {}, tmp_path / "tables")
+    written = {path.stem for path in (tmp_path / "tables").glob("acdc_*.csv")}
+    names = ("paper", "strict", "gains-dice", "gains-hd95", "ranking", "ranks", "selection", "cost")
+    assert written == {f"acdc_{name}" for name in (*names, "sparsity")}
+    found: Any = pd.read_csv(tmp_path / "tables/acdc_gains-dice.csv")
+    declared = collected.judged(folder, "comparisons")
+    ours = declared[(declared["dataset"] == "acdc") & (declared["metric"] == "dice")]
+    assert found["Dice [%] gain"].tolist() == pytest.approx((100 * ours["improvement"]).tolist())
 
 
 def test_one_class_needs_no_table_by_class(data):

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from salstm import collected
-from salstm.figures import agreement, cases, curves, forest, pareto, spread
+from salstm.figures import agreement, cases, curves, forest, pareto, ranking, sparsity, spread
 from salstm.files import write_json
 from salstm.tables import numbers
 
@@ -26,11 +26,14 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
     """
     data = collected.read(collected_in)
     comparisons = collected.judged(collected_in, "comparisons")
+    ranked = {one: collected.judged(collected_in, one) for one in ("ranking", "shares", "pairs")}
     units = numbers.units(data, comparisons)
     entries = []
     for dataset in data.datasets:
         drawn = [forest.draw(comparisons, units, dataset, out)]
-        drawn += [kind.draw(data, dataset, out) for kind in (spread, pareto, curves, agreement)]
+        drawn.append(ranking.draw(data, ranked, dataset, out))
+        kinds = (spread, pareto, curves, agreement, sparsity)
+        drawn += [kind.draw(data, dataset, out) for kind in kinds]
         entries += [facts for facts in drawn if facts]
         entries += cases.draw(data, results, dataset, out)
     write_json(out / LIST, {"figures": entries})

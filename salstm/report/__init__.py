@@ -13,7 +13,7 @@ from salstm.collected import Collected, dataset_name, network_name, variant_name
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranks
+from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranking, ranks, sparsity
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 SHOWN = "strict"
 """The protocol that the page opens with."""
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -31,6 +31,7 @@ SECTIONS = (
     ("cost", "Cost"),
     ("curves", "Training curves"),
     ("pictures", "Pictures"),
+    ("sparsity", "Sparsity"),
     ("data", "Data audit"),
     ("provenance", "Provenance"),
     ("networks", "Networks"),
@@ -61,6 +62,7 @@ def write(
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, phantoms)
     context |= _judged(data, collected_in, cards)
+    context["orders"] = _orders(data, collected_in, cards)
     context |= _drawn(drawn, figures or page.parent / "figures")
     context |= {"sections": SECTIONS, "texts": _texts(context), "class_colours": CLASS_COLOURS}
     context["error_colours"] = ERRORS
@@ -94,6 +96,7 @@ def _context(
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
         "cautions": {one: origin.caution(found) for one, found in audits.items()},
+        "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
         "rules": [_rules(data, cards, one) for one in data.datasets],
         "runs": runs,
         "provenance": origin.summary(runs),
@@ -128,6 +131,13 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
     }
 
 
+def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
+    """By dataset the table of how firm its order is; None where nothing is ranked."""
+    judged = {one: collected.judged(folder, one) for one in ("ranking", "pairs")}
+    made = {one: ranking.build(data, judged, cards, one) for one in data.datasets}
+    return {one: _shown_table(table) if table else None for one, table in made.items()}
+
+
 def _dataset(
     data: Collected, cards: Mapping[str, Any], tidy: Mapping[tuple[str, str], Any], dataset: str
 ) -> dict[str, Any]:
@@ -151,6 +161,11 @@ def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict
     ]
 
 
+def _stacked(data: Collected, cards: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
+    table = sparsity.build(data, cards, dataset)
+    return {**_shown_table(table), "said": sparsity.said(data, dataset)} if table else None
+
+
 def _shown_table(table: Table) -> dict[str, Any]:
     """A table with what the page's copy buttons give."""
     return {"table": table, "csv": formats.csv(table), "tex": formats.latex(table)}
@@ -167,7 +182,9 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     entries = [*context["costs"], *itertools.chain(*context["rules"], *context["gains"].values())]
     for dataset in context["datasets"]:
         entries += [entry for made in dataset["tables"].values() for entry in made]
-    return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries}
+        entries.append(dataset["authors"])
+    entries += [*context["stacks"].values(), *context["orders"].values()]
+    return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
 
 
 def _drawn(entries: list[dict[str, Any]], folder: Path) -> dict[str, Any]:

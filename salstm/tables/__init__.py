@@ -8,20 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from salstm import collected, conventions
-from salstm.collected import Collected
+from salstm.collected import Collected, Frame
 from salstm.files import replacing, write_csv
-from salstm.tables import agreement, formats, layout, numbers
+from salstm.tables import (
+    agreement,
+    cost,
+    formats,
+    gains,
+    layout,
+    numbers,
+    ranking,
+    ranks,
+    sparsity,
+)
 from salstm.tables.layout import Table
 
+JUDGED = ("comparisons", "ranking", "pairs")
 log = logging.getLogger(__name__)
 
 
 def write(
     collected_in: Path, cards: Mapping[str, Any], statistics: Mapping[str, Any], out: Path
 ) -> None:
-    """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder.
+    """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder, and the other tables of the report likewise.
 
-    Where cases of ours stand in the authors' logs too, also ``<dataset>_authors.{md,tex}``.
+    Those are ``gains-<metric>``, ``ranking``, ``ranks``, ``selection``, ``cost``, ``sparsity`` and, where cases of ours
+    stand in the authors' logs too, ``authors``; those that hold nothing are left out.
 
     Args:
         collected_in: folder that ``collect`` wrote.
@@ -30,6 +42,7 @@ def write(
         out: the folder of the tables.
     """
     data = collected.read(collected_in)
+    judged = {one: collected.judged(collected_in, one) for one in JUDGED}
     for dataset in data.datasets:
         for protocol in conventions.PROTOCOLS:
             tidy = numbers.comparison(data, cards, dataset, protocol)
@@ -37,9 +50,37 @@ def write(
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
-        if beside := agreement.build(data, dataset):
-            _write(out / beside.key, [beside])
+        for table in others(data, judged, cards, dataset):
+            stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
+            _write_text(stem.with_suffix(".csv"), formats.csv(table))
+            _write(stem, [table])
     log.info("tables of %s in %s", ", ".join(data.datasets), out)
+
+
+def others(
+    data: Collected, judged: Mapping[str, Frame], cards: Mapping[str, Any], dataset: str
+) -> list[Table]:
+    """The tables of a dataset beside the comparison; those that hold nothing are left out.
+
+    Args:
+        data: what was collected.
+        judged: ``JUDGED`` as ``claims`` wrote them.
+        cards: by network.
+        dataset: one of the datasets.
+    """
+    comparisons = judged["comparisons"]
+    unit = numbers.units(data, comparisons)[dataset]
+    metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
+    found = [
+        *(gains.build(comparisons, cards, dataset, metric, unit) for metric in metrics),
+        ranking.build(data, judged, cards, dataset),
+        ranks.by_convention(data, cards, dataset),
+        ranks.by_selection(data, cards, dataset),
+        cost.build(data, cards, dataset),
+        sparsity.build(data, cards, dataset),
+        agreement.build(data, dataset),
+    ]
+    return [table for table in found if table and table.columns]
 
 
 def build(tidy: Any, data: Collected, cards: Mapping[str, Any]) -> list[Table]:

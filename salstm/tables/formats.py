@@ -11,12 +11,16 @@ from salstm.tables.layout import ABSENT, FEWER, MINUS, SCRATCH, Cell, Table
 
 _LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"±": r"$\pm$", MINUS: r"$-$", ABSENT: "--", "*": r"$^{*}$", "~": r"\textasciitilde{}"}
+_LATEX |= {"∞": r"$\infty$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
 _LATEX |= {
     FEWER: r"$^{\dagger}$",
     SCRATCH: r"$^{\ddagger}$",
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
 }
+
+WIDEST = 10
+"""Columns of numbers in one LaTeX tabular."""
 
 
 def markdown(table: Table) -> str:
@@ -31,22 +35,20 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table as a LaTeX ``table*``; needs the packages booktabs and graphicx."""
-    spec = "l" * len(table.labels) + "r" * len(table.columns)
+    """A table as a LaTeX ``table*``; needs the packages booktabs and graphicx.
+
+    More than ``WIDEST`` columns go into two tabulars or more, one under the other, cut between groups; one that is
+    wider than the text is scaled down to it. The notes stand under them.
+    """
+    tabulars = [line for columns in _parts(table) for line in _tabular(table, columns)]
     lines = [
         "% needs \\usepackage{booktabs,graphicx}",
         r"\begin{table*}[t]",
         r"\centering",
-        rf"\caption{{{escaped(table.title)}. {escaped(' '.join(table.notes))}}}",
+        rf"\caption{{{escaped(table.title)}}}",
         rf"\label{{tab:{table.key.replace('_', '-')}}}",
-        r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{spec}}}",
-        r"\toprule",
-        *_latex_heads(table),
-        r"\midrule",
-        *_latex_rows(table),
-        r"\bottomrule",
-        r"\end{tabular}}",
+        *tabulars,
+        rf"\parbox{{\textwidth}}{{\scriptsize {escaped(' '.join(table.notes))}}}",
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
@@ -84,20 +86,47 @@ def _latex_cell(cell: Cell) -> str:
     return rf"{text}\,{{\scriptsize$\pm${cell.sd}}}" if cell.sd else text
 
 
-def _latex_heads(table: Table) -> list[str]:
+def _parts(table: Table) -> list[range]:
+    """The columns of each tabular: as many groups as fit."""
+    parts, start, end = [], 0, 0
+    for _, group in groupby(table.columns, lambda column: column.group):
+        width = len(list(group))
+        if end > start and end + width - start > WIDEST:
+            parts.append(range(start, end))
+            start = end
+        end += width
+    return [*parts, range(start, end)]
+
+
+def _tabular(table: Table, columns: range) -> list[str]:
+    spec = "l" * len(table.labels) + "r" * len(columns)
+    return [
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{spec}}}",
+        r"\toprule",
+        *_latex_heads(table, columns),
+        r"\midrule",
+        *_latex_rows(table, columns),
+        r"\bottomrule",
+        r"\end{tabular}}\\[1ex]",
+    ]
+
+
+def _latex_heads(table: Table, columns: range) -> list[str]:
     """Two lines: groups over their columns, then the columns."""
-    groups = [(name, len(list(group))) for name, group in groupby(c.group for c in table.columns)]
+    shown = [table.columns[at] for at in columns]
     start, rules, spans = len(table.labels) + 1, [], []
-    for name, width in groups:
+    for name, group in groupby(shown, lambda column: column.group):
+        width = len(list(group))
         spans.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(name)}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    names = [*map(escaped, table.labels), *(escaped(column.name) for column in table.columns)]
+    names = [*map(escaped, table.labels), *(escaped(column.name) for column in shown)]
     top = " & ".join([""] * len(table.labels) + spans)
     return [rf"{top.strip()} \\", "".join(rules), rf"{' & '.join(names)} \\"]
 
 
-def _latex_rows(table: Table) -> list[str]:
+def _latex_rows(table: Table, columns: range) -> list[str]:
     """The rows; a network's name stands in its first row only, with a space before it."""
     lines, before = [], ""
     for row in table.rows:
@@ -106,6 +135,7 @@ def _latex_rows(table: Table) -> list[str]:
         if several and before and first != before:
             lines.append(r"\addlinespace")
         labels = ["" if several and first == before else first, *row.labels[1:]]
-        lines.append(" & ".join([*map(escaped, labels), *map(_latex_cell, row.cells)]) + r" \\")
+        cells = (_latex_cell(row.cells[at]) for at in columns)
+        lines.append(" & ".join([*map(escaped, labels), *cells]) + r" \\")
         before = first
     return lines

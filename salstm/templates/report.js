@@ -60,10 +60,14 @@
   for (const input of all("input.filter")) {
     input.addEventListener("input", () => {
       const wanted = input.value.toLowerCase().split(/\s+/);
-      for (const row of all("tbody tr", document.getElementById(input.dataset.table))) {
+      const rows = all("tbody tr", document.getElementById(input.dataset.table));
+      for (const row of rows) {
         const text = row.textContent.toLowerCase();
         row.hidden = !wanted.every((word) => text.includes(word));
       }
+      const left = rows.filter((row) => !row.hidden).length;
+      const status = document.querySelector(`[data-counts="${input.dataset.table}"]`);
+      status.textContent = left < rows.length ? `${left} of ${rows.length} rows` : "";
     });
   }
 

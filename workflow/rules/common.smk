@@ -160,6 +160,41 @@ def costs_of(wildcards):
     ]
 
 
+def stacked(dataset):
+    """The network whose trained modules are stacked, and its modules; no modules if the grid has none with attention.
+
+    It is the one that the authors released their modules on, or the dataset's first.
+    """
+    chosen = config["grid"][dataset]
+    network = "mtunet" if "mtunet" in chosen else chosen[0]
+    return network, [one for one in config["variants"] if one in ("salstm", "lstmsa")]
+
+
+def stacks_of(wildcards):
+    """The sparsity of every dataset that a report covers."""
+    return [
+        f"{RESULTS}/{dataset}/{stacked(dataset)[0]}/sparsity.csv"
+        for dataset in datasets_of(wildcards.edition)
+        if stacked(dataset)[1]
+    ]
+
+
+def stacked_cells(wildcards):
+    """Folders of the cells whose modules are stacked: of the first seed."""
+    variants = stacked(wildcards.dataset)[1]
+    place = f"{RESULTS}/{wildcards.dataset}/{wildcards.baseline}"
+    return [f"{place}/{one}/seed{config['seeds'][0]}" for one in variants]
+
+
+def stacked_weights(wildcards):
+    """What `train` left of those cells."""
+    return [
+        f"{cell}/{file}"
+        for cell in stacked_cells(wildcards)
+        for file in ("best_val.safetensors", "run.json")
+    ]
+
+
 def audits_of(wildcards):
     """The data audits that a report covers."""
     return [

@@ -46,3 +46,30 @@ rule score:
     shell:
         "python -m salstm score --run {params.cell} --cases {params.cases}"
         " --out {output} --log {log}"
+
+
+rule sparsity:
+    """How sparse the attention's output is when the trained modules of one network are stacked."""
+    input:
+        stacked_weights,
+    output:
+        f"{RESULTS}/{{dataset}}/{{baseline}}/sparsity.csv",
+    log:
+        f"{RESULTS}/{{dataset}}/{{baseline}}/logs/sparsity.log",
+    conda:
+        "../envs/salstm.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=60,
+    params:
+        cells=stacked_cells,
+        cases=lambda w: CASES.format(dataset=w.dataset),
+        layers=config["sparsity"]["layers"],
+        sampled=config["sparsity"]["cases"],
+        code=lambda w: fingerprint("salstm.sparsity", f"baselines.{w.baseline}"),
+    shell:
+        "python -m salstm sparsity --runs {params.cells} --cases {params.cases}"
+        " --layers {params.layers} --count {params.sampled} --threads {threads}"
+        " --out {output} --log {log}"

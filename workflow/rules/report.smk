@@ -35,14 +35,15 @@ rule cost:
 
 
 rule collect:
-    """All cells in four tables; what is missing is named with its reason."""
+    """All cells in five tables; what is missing is named with its reason."""
     input:
         scores_of,
         costs_of,
+        stacks_of,
     output:
         expand(
             f"{COLLECTED}/{{file}}.csv",
-            file=["cells", "scores", "cost", "history"],
+            file=["cells", "scores", "cost", "history", "sparsity"],
             allow_missing=True,
         ),
     log:
@@ -67,7 +68,7 @@ rule claims:
     output:
         expand(
             f"{COLLECTED}/{{file}}.csv",
-            file=["comparisons", "claims"],
+            file=["comparisons", "claims", "ranking", "shares", "pairs"],
             allow_missing=True,
         ),
     log:
@@ -87,16 +88,17 @@ rule claims:
 
 
 rule tables:
-    """The comparison as CSV, Markdown and LaTeX, for each dataset and protocol."""
+    """Every table of the report as CSV, Markdown and LaTeX."""
     input:
         rules.collect.output,
+        rules.claims.output,
     output:
         report(
             directory("reports/{edition}/tables"),
-            patterns=["{dataset}_{protocol}.csv"],
+            patterns=["{dataset}_{table}.csv"],
             caption="../report/table.rst",
             category="Tables",
-            labels={"dataset": "{dataset}", "protocol": "{protocol}"},
+            labels={"dataset": "{dataset}", "table": "{table}"},
         ),
     log:
         f"{COLLECTED}/logs/tables.log",
@@ -143,7 +145,13 @@ rule export:
         rules.collect.output,
         rules.claims.output,
     output:
-        directory("reports/{edition}/data"),
+        report(
+            directory("reports/{edition}/data"),
+            patterns=["{file}.csv", "{file}.json"],
+            caption="../report/data.rst",
+            category="Data",
+            labels={"file": "{file}"},
+        ),
     log:
         f"{COLLECTED}/logs/export.log",
     conda:

@@ -1,0 +1,131 @@
+"""How firm the order is: ranks on draws of the groups as dots, and which pairs are told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.figures import style
+from salstm.tables.ranking import LEVEL, told_apart, why_empty
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW = 0.17
+"""Inches of an algorithm's line."""
+LARGEST = 90.0
+"""Area of the dot of a rank that every draw gives, in square points."""
+NAMES = {"dice": "Dice", "hd95": "HD95"}
+
+
+def draw(
+    data: Collected, judged: dict[str, Frame], dataset: str, out: Path
+) -> dict[str, Any] | None:
+    """Draw ``ranking-<dataset>`` in a folder.
+
+    Args:
+        data: what was collected, for the order of networks and variants.
+        judged: 'ranking', 'shares' and 'pairs' as ``claims`` wrote them.
+        dataset: one of the datasets.
+        out: the folder.
+
+    Returns:
+        What the report says about the figure; None if there is nothing to rank.
+    """
+    ranking, shares, pairs = (
+        frame[frame["dataset"] == dataset]
+        for frame in (judged[one] for one in ("ranking", "shares", "pairs"))
+    )
+    if ranking.empty or why_empty(ranking):
+        return None
+    known = set(zip(ranking["baseline"], ranking["variant"], strict=True))
+    order = [
+        (one, variant)
+        for one in data.baselines(dataset)
+        for variant in data.variants
+        if (one, variant) in known
+    ]
+    metrics = list(dict.fromkeys(ranking["metric"]))
+    with style.styled() as pyplot:
+        side = ROW * len(order)
+        size = (2 * side + 4.6, len(metrics) * (max(side, 0.9) + 0.75) + 0.35)
+        figure, axes = pyplot.subplots(len(metrics), 2, figsize=size, squeeze=False, sharey=True)
+        for (left, right), metric in zip(axes, metrics, strict=True):
+            _ranks(left, shares[shares["metric"] == metric], order)
+            _map(right, pairs[pairs["metric"] == metric], order)
+            name = NAMES.get(metric, metric)
+            left.set_title(f"{name}: rank in the draws")
+            right.set_title(f"{name}: row clearly better than column")
+        figure.tight_layout()
+        style.save(figure, out / f"ranking-{dataset}")
+    return _facts(ranking, pairs, dataset)
+
+
+def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
+    for row in shares.dropna(subset="share").to_dict("records"):
+        place = order.index((row["baseline"], row["variant"]))
+        if row["share"] > 0:
+            shade = style.colour(row["variant"])
+            axes.scatter(row["at"], place, s=LARGEST * row["share"], color=shade, lw=0, zorder=3)
+    axes.set_yticks(range(len(order)), [f"{one} {variant_name(two)}" for one, two in order])
+    axes.set_xticks(range(1, len(order) + 1, 1 + len(order) // 16))
+    axes.set_xlim(0.4, len(order) + 0.6)
+    axes.set_ylim(len(order) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def _map(axes: Axes, pairs: Frame, order: list[tuple[str, str]]) -> None:
+    for row in pairs.to_dict("records"):
+        better = order.index((row["baseline"], row["variant"]))
+        worse = order.index((row["over_baseline"], row["over_variant"]))
+        if told_apart(row):
+            axes.scatter(
+                worse, better, s=60, marker="s", color=style.colour(row["variant"]), lw=0, zorder=3
+            )
+        elif row["gain"] > 0:
+            axes.scatter(worse, better, s=4, color=style.FAINT, lw=0, zorder=3)
+    names = [f"{one} {variant_name(two)}" for one, two in order]
+    axes.set_xticks(range(len(order)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.5, len(order) - 0.5)
+    axes.plot(
+        [-0.5, len(order) - 0.5], [-0.5, len(order) - 0.5], color=style.GRID, lw=0.8, zorder=1
+    )
+    axes.tick_params(length=0)
+
+
+def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
+    name, clear = (
+        dataset_name(dataset),
+        pairs[[told_apart(row) for row in pairs.to_dict("records")]],
+    )
+    tau = {one: part["tau"].iloc[0] for one, part in ranking.groupby("metric", sort=False)}
+    least = float(ranking["least_p"].iloc[0])
+    number = len(pairs) // max(len(tau), 1)
+    enough = least * number <= LEVEL
+    short = (
+        ""
+        if enough
+        else f" With {int(ranking['groups'].iloc[0])} groups no p is below {least:.2g}: after the correction for "
+        f"{number} pairs nothing can be clear, so the right side holds dots only."
+    )
+    firm = ", ".join(
+        f"{NAMES.get(str(one), one)} {value:.2f}"
+        for one, value in tau.items()
+        if not np.isnan(value)
+    )
+    return {
+        "file": f"ranking-{dataset}",
+        "kind": "ranking",
+        "dataset": dataset,
+        "title": f"{name}: how firm the order is",
+        "caption": "Left: the patients or sequences are drawn again and everything is ranked on each draw; a dot's "
+        "area is the share of the draws with that rank. Kendall's tau of the draws to the order found: "
+        f"{firm or 'none'}. Right: a square where the row is better than the column beyond chance (p ≤ {LEVEL} by sign "
+        "flips of the groups, Holm over the pairs of the panel), a dot where it is merely better. Means over classes "
+        "and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and "
+        f"decide no claim.{short}",
+        "alt": f"Order on {name}: {len(clear)} of {len(pairs)} pairs are told apart.",
+    }

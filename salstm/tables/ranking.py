@@ -1,0 +1,87 @@
+"""How firm the order of a dataset is: each rank with its interval, and how many others are told apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from salstm.collected import Collected, Frame, dataset_name, network_name, variant_name
+from salstm.tables.layout import HEADINGS, Cell, Column, Row, Table, number
+
+LEVEL = 0.05
+COLUMNS = ("rank", "from", "to", "first [%]", "better than", "worse than")
+
+
+def told_apart(pair: Mapping[Any, Any]) -> bool:
+    """Whether a pair is told apart after the correction."""
+    return bool(pair["p_holm"] <= LEVEL)
+
+
+def why_empty(ranking: Frame) -> str:
+    """Why a dataset's ranking cannot be drawn again; empty if it can."""
+    found = ranking["reason"].dropna()
+    return str(found.iloc[0]) if len(found) and found.iloc[0] else ""
+
+
+def build(
+    data: Collected, judged: Mapping[str, Frame], cards: Mapping[str, Any], dataset: str
+) -> Table | None:
+    """The table of a dataset, a network and variant a row; None if nothing is ranked."""
+    ranking, pairs = (
+        judged[one][judged[one]["dataset"] == dataset] for one in ("ranking", "pairs")
+    )
+    if ranking.empty:
+        return None
+    metrics = list(dict.fromkeys(ranking["metric"]))
+    table = ranking.set_index(["baseline", "variant", "metric"])
+    clear = [row for row in pairs.to_dict("records") if told_apart(row)]
+    rows = [
+        Row(
+            (network_name(baseline, dict(cards)), variant_name(variant)),
+            tuple(
+                cell
+                for metric in metrics
+                for cell in _cells(table, clear, (baseline, variant, metric))
+            ),
+        )
+        for baseline in data.baselines(dataset)
+        for variant in data.variants
+    ]
+    heads = [HEADINGS.get(metric, metric).split(" [")[0] for metric in metrics]
+    columns = tuple(Column(head, name) for head in heads for name in COLUMNS)
+    return Table(
+        f"{dataset}_ranking",
+        f"{dataset_name(dataset)}: how firm the order is",
+        ("Network", "Variant"),
+        columns,
+        tuple(rows),
+        _notes(ranking, len(pairs) // len(metrics)),
+    )
+
+
+def _cells(table: Frame, clear: list[dict[Any, Any]], key: tuple[str, str, str]) -> list[Cell]:
+    if key not in table.index:
+        return [Cell("–")] * len(COLUMNS)
+    row = table.loc[key]
+    values = [float(row[name]) for name in ("rank", "low", "high")]
+    cells = [Cell(number(value, 0), value) for value in values]
+    first = 100 * float(row["first"])
+    won = sum((one["baseline"], one["variant"], one["metric"]) == key for one in clear)
+    lost = sum((one["over_baseline"], one["over_variant"], one["metric"]) == key for one in clear)
+    counts = [won, lost] if not math.isnan(values[0]) else [math.nan, math.nan]
+    return [*cells, Cell(number(first, 0), first), *(Cell(number(one, 0), one) for one in counts)]
+
+
+def _notes(ranking: Frame, pairs: int) -> tuple[str, ...]:
+    groups, least = int(ranking["groups"].iloc[0]), float(ranking["least_p"].iloc[0])
+    if why := why_empty(ranking):
+        return (f"No interval: {why}.",)
+    return (
+        f"n = {groups} patients or sequences, drawn again with replacement; a case is its mean over "
+        "classes and seeds. From, to: 95 % interval of the rank; first: share of the draws in which it is the best.",
+        f"Better than, worse than: pairs told apart, p ≤ {LEVEL} by sign flips of the groups after Holm's correction "
+        f"for the {pairs} pairs of a metric; the least p that {groups} groups can reach is {least:.2g}"
+        + ("." if least * pairs <= LEVEL else ", so nothing can be told apart here."),
+        "Exploration beside the declared comparisons: it decides no claim.",
+    )
