@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from salstm.batches import windows
 from salstm.data.store import Store
 from salstm.inference import View, logits, predict, to_labels
 from salstm.model import assemble
-from salstm.training import windows
 
 
 @pytest.mark.parametrize("variant", ["plain", "salstm", "lstmsa", "stack", "convlstm"])
@@ -30,7 +30,7 @@ def test_a_case_equals_its_windows_one_at_a_time(cases_folder, recipe, variant, 
         single = torch.cat(
             [model(item["image"][None]) for item in windows(store, [case], recipe, 0)]
         )
-    whole = torch.cat(list(logits(model, store, case, view, torch.device("cpu"))))
+    whole = torch.cat(list(logits(model, store, [case], view, torch.device("cpu"))))
     assert torch.allclose(whole, single, atol=1e-5)
     ((predicted, labels),) = predict(model, store, [case], view, torch.device("cpu"))
     assert predicted is case
@@ -56,7 +56,7 @@ def test_every_frame_passes_the_network_once(cases_folder, recipe):
     ).eval()
     store = Store(cases_folder)
     case = store.split("test")[0]
-    list(logits(model, store, case, View.of(recipe, 1), torch.device("cpu")))
+    list(logits(model, store, [case], View.of(recipe, 1), torch.device("cpu")))
     assert seen == case.depth
 
 
