@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from salstm.data.augment import AUGMENTATIONS
 from salstm.data.case import Case
@@ -47,13 +47,13 @@ class Batches:
     def __init__(
         self, items: Windows, batch: int, *, seed: int, workers: int, pinned: bool
     ) -> None:
-        self.items, self.seed = items, seed
-        self.generator = torch.Generator()
+        self.items, self.order = items, _Order(len(items), seed)
         self.loader = DataLoader(
             items,
             batch_size=batch,
-            shuffle=True,
-            generator=self.generator,
+            sampler=self.order,
+            # Of its own: the loader draws from it, and must not draw from the stream of dropout.
+            generator=torch.Generator(),
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=pinned,
@@ -65,10 +65,29 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[dict[str, Any]]:
         """The batches of an epoch, counted from 0."""
         self.items.set_epoch(epoch)
-        self.generator.manual_seed(mixed(self.seed, epoch))
+        self.order.epoch = epoch
         for number, batch in enumerate(self.loader):
             if number < self.batches:
                 yield batch
+
+
+class _Order(Sampler[int]):
+    """An order that follows from seed and epoch alone.
+
+    The loader's own shuffling does not: processes that outlive an epoch spare it a draw, so that a training that was
+    resumed would go on in another order than one that was not.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
+        torch.empty((), dtype=torch.int64).random_(generator=generator)  # the draw in question
+        return iter(torch.randperm(self.length, generator=generator).tolist())
 
 
 def mixed(seed: int, epoch: int) -> int:

@@ -119,7 +119,7 @@ def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe,
 
 
 def test_workers_change_nothing(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
+    recipe["epochs"] = 2  # the loader's processes outlive the first
     run(cases_folder, recipe, tmp_path / "none")
     two = dataclasses.replace(setting(recipe, tmp_path / "two"), machine=Machine(workers=2))
     training.train(model(recipe), Store(cases_folder), two)
