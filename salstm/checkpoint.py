@@ -3,52 +3,79 @@
 from __future__ import annotations
 
 import logging
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from salstm.files import replacing
+from salstm.files import no_room, replacing
 
 log = logging.getLogger(__name__)
 
 
 def save(path: Path, state: dict[str, Any], key: str) -> None:
-    """Write a training's state.
+    """Write a training's state; the one that it replaces stays beside it as ``<name>.previous``.
 
     Args:
         path: of the checkpoint; replaced only once the new one is whole.
         state: tensors, numbers, strings, and lists and dicts of them.
         key: what the state belongs to; ``load`` refuses another.
+
+    Raises:
+        OSError: the disk is full, or cannot be written; what was there is there still.
     """
     with replacing(path) as temporary:
-        torch.save({"key": key, "state": state}, temporary)
+        with _said(path):
+            torch.save({"key": key, "state": state}, temporary)
+        if path.is_file():
+            path.replace(_previous(path))
 
 
-def load(path: Path, key: str) -> dict[str, Any] | None:
-    """Read a training's state, or None where there is none that fits.
+def load(
+    path: Path, key: str, lacking: Callable[[dict[str, Any]], str] = lambda state: ""
+) -> dict[str, Any] | None:
+    """Read the newest state of a training that can be used, or None where there is none.
 
-    A damaged file, or one of another recipe, is renamed to ``<name>.set-aside`` with a warning, never used.
+    A damaged file, one of another recipe, and one whose weights are gone are renamed to ``<name>.set-aside`` with a
+    warning, never used; the checkpoint before it, if there is one, takes its place.
+
+    Args:
+        path: as given to ``save``.
+        key: as given to ``save``.
+        lacking: says what a state refers to and is not there; empty if nothing.
     """
-    if not path.is_file():
-        return None
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        found, state = saved["key"], saved["state"]
-    except (
-        Exception
-    ) as error:  # torch raises many types on damaged files; none may stop a fresh start
-        return _set_aside(path, f"cannot be read ({type(error).__name__}: {error})")
-    if found != key:
-        return _set_aside(path, f"belongs to another recipe or data ({found}, this one is {key})")
-    return state
+    for candidate in (path, _previous(path)):
+        if not candidate.is_file():
+            continue
+        state, wrong = _read(candidate, key)
+        wrong = wrong or lacking(state)
+        if not wrong:
+            return state
+        aside = candidate.with_name(candidate.name + ".set-aside")
+        candidate.replace(aside)
+        log.warning("%s %s; kept as %s, not used", candidate, wrong, aside.name)
+    return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed job left half written. Call where no other job writes to the folder."""
+    for path in folder.glob(".*.part"):
+        path.unlink()
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a state dict as safetensors, whole or not at all."""
-    with replacing(path) as temporary:
+    """Write a state dict as safetensors, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or cannot be written.
+    """
+    with replacing(path) as temporary, _said(path):
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary
         )
@@ -65,7 +92,41 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def _set_aside(path: Path, why: str) -> None:
-    aside = path.with_name(path.name + ".set-aside")
-    path.replace(aside)
-    log.warning("%s %s; kept as %s; the training starts afresh", path, why, aside.name)
+def whole(path: Path) -> bool:
+    """Whether a safetensors file is there and as long as its header says."""
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
+def _read(path: Path, key: str) -> tuple[dict[str, Any], str]:
+    """The state, and what is wrong with it: empty if nothing."""
+    try:
+        # torch looks at no checksum: a flipped bit would pass for a weight.
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                return {}, f"is damaged at {damaged}"
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        found, state = saved["key"], saved["state"]
+    except Exception as error:  # many types on damaged files; none may stop a fresh start
+        return {}, f"cannot be read ({type(error).__name__}: {error})"
+    if found != key:
+        return {}, f"belongs to another recipe or data ({found}, this one is {key})"
+    return state, ""
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Failures to write as what they are: torch says 'unexpected pos 576 vs 534' when the disk is full."""
+    try:
+        yield
+    except torch.AcceleratorError:
+        raise  # the tensors could not be fetched from the GPU
+    except (RuntimeError, SafetensorError) as error:
+        raise no_room(path, error) from error
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")

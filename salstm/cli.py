@@ -23,11 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 done, 1 failed, 130 interrupted, 143 terminated; argparse exits with 2 on wrong usage.
+        The exit code: 0 done, 1 failed, 130 interrupted, 143 terminated, 129 hung up; argparse exits with 2 on wrong
+        usage.
     """
     args = parser().parse_args(arguments)
     _configure_logging(getattr(args, "log", None))
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, _terminated)
     try:
         args.run(args)
     except KeyboardInterrupt:
@@ -271,6 +274,8 @@ def _configure_logging(path: Path | None) -> None:
     )
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     logging.captureWarnings(True)
+    # On a full disk every line of the log file would fail with a traceback and bury the message.
+    logging.raiseExceptions = False
 
 
 def _number_or_null(text: str) -> int | None:
@@ -330,10 +335,10 @@ COMMANDS = [
             **OUT,
             **THREADS,
             **DEVICE,
-            "--workers": {
-                "type": int,
-                "default": -1,
-                "help": "loader processes; -1: a good number",
+            "--machine": {
+                "type": json.loads,
+                "default": "{}",
+                "help": "config's machine, JSON: salstm/machine.py; changes no science",
             },
         },
     ),

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a file has no room left."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it takes the place of ``path``, else it is removed."""
+    """Yield a temporary path beside ``path``; on success it takes the place of ``path``, else it is removed.
+
+    Raises:
+        OSError: the disk is full; the message names the file and what is free there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise no_room(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -45,6 +58,15 @@ def write_csv(path: Path, frame: Any) -> None:
     """Write a pandas frame in full precision, whole or not at all."""
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def no_room(path: Path, error: Exception) -> OSError:
+    """The error for a file that could not be written whole: what the system said, and what is free there."""
+    free = shutil.disk_usage(path.parent).free / 2**20
+    return OSError(
+        f"{path}: cannot be written ({error}); {free:,.0f} MiB are free on its disk. Make room and run the same "
+        f"command again"
+    )
 
 
 def _flush(path: Path) -> None:

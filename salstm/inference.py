@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from salstm.data.resize import resize
 from salstm.data.store import Store
 from salstm.data.windows import neighbours, network_input
 from salstm.modules.wrapper import Attached
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,31 +58,39 @@ class View:
 def predict(
     model: Attached, store: Store, cases: Iterable[Case], view: View, device: torch.device
 ) -> Iterator[tuple[Case, np.ndarray]]:
-    """Predict cases one after the other.
+    """Predict cases one after the other; cases of one stack (a video's frames), if neighbours, together.
+
+    When the memory runs out, fewer frames pass the network at once from then on; the labels are the same.
 
     Yields:
         The case and its labels ``(D, H, W)`` uint8 on the stored grid (nearest, as the authors restore them).
+
+    Raises:
+        torch.OutOfMemoryError: memory for one frame at a time is not enough.
     """
     model.eval()
-    for case in cases:
-        labels = torch.cat([to_labels(chunk) for chunk in logits(model, store, case, view, device)])
-        yield case, resize(labels.cpu().numpy(), case.height, case.width, 0)
+    for _, group in itertools.groupby(cases, key=lambda case: case.stack):
+        together = list(group)
+        while (labels := _labels(model, store, together, view, device)) is None:
+            view = _halved(view, device)
+        for case, part in zip(together, labels.split([one.depth for one in together]), strict=True):
+            yield case, resize(part.numpy(), case.height, case.width, 0)
 
 
 @torch.no_grad()
 def logits(
-    model: Attached, store: Store, case: Case, view: View, device: torch.device
+    model: Attached, store: Store, cases: Sequence[Case], view: View, device: torch.device
 ) -> Iterator[Tensor]:
-    """Logits of a case's frames in order, chunk by chunk: ``(n, classes, size, size)``.
+    """Logits of the frames of cases of one stack, in order, chunk by chunk: ``(n, classes, size, size)``.
 
     Equal to feeding one window at a time (tests/test_inference.py: 1e-5).
     """
-    first, last = store.stack_bounds(case)
-    centres = range(case.first, case.first + case.depth)
+    first, last = store.stack_bounds(cases[0])
+    centres = [case.first + place for case in cases for place in range(case.depth)]
     if view.frames == 1:
-        for start in range(0, case.depth, view.batch):
+        for start in range(0, len(centres), view.batch):
             chunk = centres[start : start + view.batch]
-            features = _features(model, store, list(chunk), view, device)
+            features = _features(model, store, chunk, view, device)
             yield model.head(features, features, features)
         return
     triples = [neighbours(centre, first, last, view.border) for centre in centres]
@@ -104,3 +116,23 @@ def _features(
         images = network_input(frames, view.size, view.channels, view.normalise)
         chunks.append(model.features(torch.from_numpy(images).to(device)))
     return torch.cat(chunks)
+
+
+def _labels(
+    model: Attached, store: Store, cases: Sequence[Case], view: View, device: torch.device
+) -> Tensor | None:
+    """Labels of all frames; None when the memory ran out and fewer frames at once may help."""
+    try:
+        chunks = logits(model, store, cases, view, device)
+        return torch.cat([to_labels(chunk).cpu() for chunk in chunks])
+    except torch.OutOfMemoryError:
+        if view.batch == 1:
+            raise
+    return None
+
+
+def _halved(view: View, device: torch.device) -> View:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    log.warning("out of memory: predicting %d frames at a time from now on", view.batch // 2)
+    return replace(view, batch=view.batch // 2)

@@ -53,7 +53,7 @@ def cross_entropy_dice(cross_entropy: float, dice: float) -> Loss:
     """Weighted sum of cross entropy and soft Dice (TransUNet, MT-UNet, MISSFormer, DAEFormer, SALSTM)."""
 
     def one(logits: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy * F.cross_entropy(logits, label) + dice * dice_loss(logits, label)
+        return cross_entropy * _cross_entropy(logits, label) + dice * dice_loss(logits, label)
 
     return _mean_over_outputs(one)
 
@@ -179,6 +179,13 @@ def _boundary(maps: Tensor, label: Tensor) -> Tensor:
     laplacian[..., 1, 1] = 8
     edge = (F.conv2d(t, laplacian, padding=1) > 0.1).to(t)
     return F.binary_cross_entropy_with_logits(maps.sigmoid(), edge.expand_as(maps))
+
+
+def _cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
+        # There the mean within the kernel adds up in any order, and torch refuses it.
+        return F.cross_entropy(logits, label, reduction="none").mean()
+    return F.cross_entropy(logits, label)
 
 
 def _mask(label: Tensor, like: Tensor) -> Tensor:

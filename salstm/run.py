@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from salstm import checkpoint, inference, provenance, training
 from salstm.data import datasets, splits
 from salstm.data.store import Store
 from salstm.files import replacing, write_csv, write_json
+from salstm.machine import Machine
 from salstm.model import assemble
 from salstm.modules.wrapper import Attached
 from salstm.recipes import digest
@@ -38,6 +41,7 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         args: of the command ``train``.
     """
     device = _device(args)
+    machine = _machine(args, device)
     store = Store(args.cases)
     splits.check_trainable(store.manifest["source"], store.cases)
     dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
@@ -58,7 +62,9 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         folder=args.out,
         device=device,
         inner_test=dataset.frames == 3,
-        workers=_workers(args, device),
+        machine=machine,
+        # A log, and what runs several trainings at once, want lines.
+        bar=sys.stderr.isatty() and args.log is None,
     )
     started = provenance.now()
     state = training.train(model, store, setting)
@@ -72,10 +78,12 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         "best": state.best,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": state.seconds,
+        "joules": state.joules,
+        "machine": {**asdict(machine), "micro_batch": state.micro_batch},
         "started": started,
         "finished": provenance.now(),
         "command": provenance.command(),
-        "device": _describe(device),
+        "device": {**_describe(device), "peak_memory_bytes": state.peak_bytes},
         "environment": provenance.environment(),
     }
     write_json(args.out / "run.json", facts)
@@ -203,11 +211,12 @@ def _device(args: Namespace) -> torch.device:
     return torch.device(name)
 
 
-def _workers(args: Namespace, device: torch.device) -> int:
-    if args.workers >= 0:
-        return args.workers
+def _machine(args: Namespace, device: torch.device) -> Machine:
+    machine = Machine.of(args.machine)
+    if machine.workers is not None:
+        return machine
     # On a CPU the cores are busy with the model.
-    return max(1, args.threads or 4) if device.type == "cuda" else 0
+    return replace(machine, workers=max(1, args.threads or 4) if device.type == "cuda" else 0)
 
 
 def _describe(device: torch.device) -> dict[str, Any]:
@@ -218,7 +227,6 @@ def _describe(device: torch.device) -> dict[str, Any]:
         "type": "cuda",
         "name": properties.name,
         "memory_bytes": properties.total_memory,
-        "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
     }

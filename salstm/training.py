@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,31 +18,29 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from salstm import checkpoint, losses, scales, schedules
-from salstm.data.augment import AUGMENTATIONS
+from salstm import checkpoint, scales, schedules, usage
+from salstm.batches import Batches, mixed, windows
+from salstm.board import board
 from salstm.data.case import Case
 from salstm.data.store import Store
-from salstm.data.windows import Windows
 from salstm.evaluation import selection_score
 from salstm.files import write_csv
 from salstm.inference import View, predict
+from salstm.machine import Machine
 from salstm.modules.wrapper import Attached
+from salstm.progress import Progress
+from salstm.step import Step
+from salstm.trouble import TrainingError, explained
 
 log = logging.getLogger(__name__)
 
 SELECTIONS = ("last", "best_val", "best_test")
-PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class TrainingError(RuntimeError):
-    """The training cannot go on; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a training needs beside its model; nothing here but ``recipe`` and ``seed`` changes its numbers.
+    """What a training needs beside its model; ``recipe`` and ``seed`` decide its numbers.
 
     Attributes:
         recipe: as ``salstm.recipes.resolve`` gives it.
@@ -52,7 +51,8 @@ class Setting:
         device: where the model runs.
         inner_test: select on test cases without their stacks' first and last frames, as the authors do where
             networks see neighbours.
-        workers: loader processes.
+        machine: how it runs here; ``workers`` None means none.
+        bar: draw a progress bar.
     """
 
     recipe: dict[str, Any]
@@ -62,20 +62,23 @@ class Setting:
     folder: Path
     device: torch.device
     inner_test: bool
-    workers: int = 0
+    machine: Machine = field(default_factory=Machine)
+    bar: bool = False
 
 
 @dataclass
 class State:
-    """What changes while training, beside model and optimizer.
+    """What changes while training, beside model and optimizer; all of it counts whole epochs of all sessions.
 
     Attributes:
+        micro_batch: items that pass the model at once; shrinks when the memory runs out.
         epoch: epochs done.
         iteration: optimizer steps done.
         history: one row an epoch.
         best: by selection, epoch and score of the best evaluation so far.
-        seconds: wall time over all sessions.
-        micro_batch: items that pass the model at once; shrinks when the memory runs out.
+        seconds: wall time.
+        peak_bytes: most memory at any moment, see ``salstm.usage``.
+        joules: of the GPU; None where it cannot be told.
     """
 
     micro_batch: int
@@ -84,6 +87,8 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     seconds: float = 0.0
+    peak_bytes: int = 0
+    joules: float | None = None
 
 
 def train(model: Attached, store: Store, setting: Setting) -> State:
@@ -92,7 +97,9 @@ def train(model: Attached, store: Store, setting: Setting) -> State:
     Leaves ``{last,best_val,best_test}.safetensors`` and ``history.csv`` in ``setting.folder``.
 
     Raises:
-        TrainingError: a loss that is not finite (with the batch's case ids), or memory that is not enough for one item.
+        TrainingError: a loss or weights that are not finite (with the batch's case ids), memory that is not enough
+            for one item, a loader process that died, a GPU that is gone.
+        OSError: a disk that is full. As after any other end, the last whole epoch is kept.
     """
     return Trainer(model, store, setting).run()
 
@@ -101,7 +108,7 @@ class Trainer:
     """The loop behind ``train``: an epoch, an evaluation, a checkpoint, and so on."""
 
     def __init__(self, model: Attached, store: Store, setting: Setting) -> None:
-        recipe = setting.recipe
+        recipe, machine = setting.recipe, setting.machine
         if recipe["scales"] and recipe["activation"] != "sigmoid":
             raise ValueError(
                 f"scales {recipe['scales']}: they make soft masks, which {recipe['activation']} does not take; "
@@ -109,111 +116,78 @@ class Trainer:
             )
         self.setting, self.recipe, self.store = setting, recipe, store
         self.model = model.to(setting.device)
-        self.loss = losses.build(recipe["loss"])
-        self.optimizer = build_optimizer(self.model, recipe["optimizer"])
-        self.scaler = torch.amp.GradScaler(enabled=recipe["precision"] == "float16")
-        self.windows = windows(store, store.split("train"), recipe, setting.seed)
-        self.loader = _Loader(self.windows, recipe["batch"], setting)
+        if machine.channels_last:
+            # torch's stub of nn.Module.to has no such overload.
+            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.step = Step(self.model, recipe, machine, setting.device)
+        self.loader = Batches(
+            windows(store, store.split("train"), recipe, setting.seed),
+            recipe["batch"],
+            seed=setting.seed,
+            workers=machine.workers or 0,
+            pinned=setting.device.type == "cuda",
+        )
+        self.progress = Progress(recipe["epochs"], self.loader.batches, bar=setting.bar)
+        self.joules = usage.energy_meter(setting.device)
         self.view = View.of(recipe, store.cases[0].channels)
-        self.state = State(micro_batch=recipe["batch"])
+        self.state = State(micro_batch=self.step.micro_batch)
+        self.saved = 0
+        self.kept: set[str] = set()
 
     def run(self) -> State:
         """Train to the last epoch."""
-        self._resume()
-        with _determinism(self.recipe["deterministic"]):
-            while self.state.epoch < self.recipe["epochs"]:
-                started = time.monotonic()
-                row = self._epoch()
-                weights = self._evaluate(row)
-                self.state.seconds += time.monotonic() - started
-                row["seconds"] = time.monotonic() - started
-                self.state.history.append(row)
-                self._save(weights)
-                self._tell(row)
-        self._finish()
+        try:
+            self._resume()
+            with _determinism(self.recipe["deterministic"]):
+                self._epochs()
+            self._finish()
+        except (KeyboardInterrupt, SystemExit, OSError):
+            log.warning("%s", self._left())
+            raise
+        except RuntimeError as error:
+            if why := explained(error):
+                raise TrainingError(f"{why}. {self._left()}") from error
+            raise
         return self.state
+
+    def _epochs(self) -> None:
+        write = board(
+            self.setting.folder / "tensorboard",
+            self.state.epoch,
+            wanted=self.setting.machine.tensorboard,
+        )
+        while self.state.epoch < self.recipe["epochs"]:
+            started, joules = time.monotonic(), self.joules()
+            row = self._epoch()
+            weights = self._evaluate(row)
+            row["seconds"] = time.monotonic() - started
+            self._account(row, joules)
+            self._save(weights)
+            self.progress.summary(row, [past["seconds"] for past in self.state.history])
+            write(row)
 
     def _epoch(self) -> dict[str, float]:
         epoch = self.state.epoch
         # One seed an epoch for dropout and the like: an epoch is the same whatever ran before it in this process.
-        torch.manual_seed(_mixed(self.setting.seed, epoch))
+        torch.manual_seed(mixed(self.setting.seed, epoch))
         self._set_mode(epoch)
         total, items, rate = 0.0, 0, 0.0
-        for batch in self.loader.epoch(epoch):
-            rate = self._set_rate()
-            loss = self._step(batch)
-            total, items = total + loss * len(batch["label"]), items + len(batch["label"])
-            self.state.iteration += 1
+        with self.progress.epoch(epoch + 1) as tell:
+            for batch in self.loader.epoch(epoch):
+                rate = self._set_rate()
+                loss = self._step(batch)
+                total, items = total + loss * len(batch["label"]), items + len(batch["label"])
+                self.state.iteration += 1
+                tell(loss)
+        self.step.check_weights(f"end of epoch {epoch + 1}, iteration {self.state.iteration}")
         self.state.epoch += 1
         row = {"epoch": self.state.epoch, "iteration": self.state.iteration, "lr": rate}
         return {**row, "loss": total / items, "val_dice": math.nan, "test_dice": math.nan}
 
     def _step(self, batch: dict[str, Any]) -> float:
-        while True:
-            try:
-                return self._accumulate(batch)
-            except torch.OutOfMemoryError:
-                self._halve()
-
-    def _accumulate(self, batch: dict[str, Any]) -> float:
-        """Gradient of the whole batch, micro-batch by micro-batch, and one optimizer step."""
-        self.optimizer.zero_grad(set_to_none=True)
-        count, total, size = len(batch["label"]), 0.0, self._size()
-        for start in range(0, count, self.state.micro_batch):
-            part = slice(start, start + self.state.micro_batch)
-            image, label = (batch[key][part].to(self.setting.device) for key in ("image", "label"))
-            if size != self.recipe["size"]:
-                image, label = scales.resized(image, label, size)
-            share = len(label) / count
-            loss = self._loss(image, label)
-            if not torch.isfinite(loss):
-                raise self._diverged(loss, batch)
-            self.scaler.scale(loss * share).backward()
-            total += float(loss.detach()) * share
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return total
-
-    def _size(self) -> int:
+        place = f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}"
         sizes = self.recipe["scales"] or [self.recipe["size"]]
-        return scales.draw(sizes, self.setting.seed, self.state.iteration)
-
-    def _loss(self, image: Tensor, label: Tensor) -> Tensor:
-        with self._autocast():
-            outputs = self.model(image)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return self.loss(tuple(output.float() for output in outputs), label)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        precision = self.recipe["precision"]
-        if precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.setting.device.type, dtype=PRECISIONS[precision])
-
-    def _diverged(self, loss: Tensor, batch: dict[str, Any]) -> TrainingError:
-        cases = ", ".join(sorted(set(batch["case"])))
-        return TrainingError(
-            f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}: the loss is {float(loss.detach())}; "
-            f"cases of the batch: {cases}. Lower the learning rate, use precision float32, or look at these cases. "
-            f"The weights of the last whole epoch are kept"
-        )
-
-    def _halve(self) -> None:
-        if self.state.micro_batch == 1:
-            raise TrainingError(
-                f"out of memory on {self.setting.device} with a single item of {self.recipe['size']} pixels; "
-                f"use a larger GPU or a smaller size"
-            )
-        self.state.micro_batch = max(1, self.state.micro_batch // 2)
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.setting.device.type == "cuda":
-            torch.cuda.empty_cache()
-        log.warning(
-            "out of memory: %d items at a time from now on, the batch stays %d; batch statistics and "
-            "batch-pooled losses now see fewer items",
-            self.state.micro_batch,
-            self.recipe["batch"],
-        )
+        return self.step(batch, place, scales.draw(sizes, self.setting.seed, self.state.iteration))
 
     def _set_mode(self, epoch: int) -> None:
         self.model.train()
@@ -235,7 +209,7 @@ class Trainer:
             scores=scores,
         )
         rate = schedules.rate(self.recipe["schedule"], self.recipe["optimizer"]["lr"], progress)
-        for group in self.optimizer.param_groups:
+        for group in self.step.optimizer.param_groups:
             group["lr"] = rate
         return rate
 
@@ -260,39 +234,58 @@ class Trainer:
         inner = split == "test" and self.setting.inner_test
         return selection_score(predictions, self.store, len(self.setting.classes), inner=inner)
 
+    def _account(self, row: dict[str, float], joules: float | None) -> None:
+        state, now = self.state, self.joules()
+        state.seconds += row["seconds"]
+        if joules is not None and now is not None:
+            state.joules = (state.joules or 0.0) + now - joules
+        state.peak_bytes = max(state.peak_bytes, usage.peak_bytes(self.setting.device))
+        state.micro_batch = self.step.micro_batch
+        state.history.append(row)
+
     def _save(self, weights: dict[str, dict[str, Tensor]]) -> None:
         """Weights first, under the epoch's name; the state that refers to them last: a kill between is harmless."""
-        folder = self._scratch()
+        folder, names = self._scratch(), _weights_names(self.state.best)
         for selection, state in weights.items():
-            checkpoint.save_weights(folder / _weights_name(selection, self.state), state)
+            checkpoint.save_weights(folder / names[selection], state)
         state = {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            **self.step.state_dict(),
             "state": vars(self.state),
         }
         checkpoint.save(folder / "state.pt", state, self.setting.key)
-        keep = {_weights_name(selection, self.state) for selection in self.state.best}
+        self.saved = self.state.epoch
+        # The checkpoint before this one, which is kept in case this one is damaged, refers to weights as well.
+        before, self.kept = self.kept, set(names.values())
         for path in folder.glob("best_*.safetensors"):
-            if path.name not in keep:
+            if path.name not in self.kept | before:
                 path.unlink()
 
     def _resume(self) -> None:
-        saved = checkpoint.load(self._scratch() / "state.pt", self.setting.key)
+        checkpoint.sweep(self._scratch())
+        saved = checkpoint.load(self._scratch() / "state.pt", self.setting.key, self._lacking)
         if saved is None:
             return
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scaler.load_state_dict(saved["scaler"])
+        self.step.load_state_dict(saved)
         self.state = State(**saved["state"])
+        # What was found to fit is kept, unless this session was told to use less.
+        self.step.micro_batch = min(self.state.micro_batch, self.step.micro_batch)
+        self.saved = self.state.epoch
+        self.kept = set(_weights_names(self.state.best).values())
         log.info("going on after epoch %d of %d", self.state.epoch, self.recipe["epochs"])
+
+    def _lacking(self, saved: dict[str, Any]) -> str:
+        names = _weights_names(saved["state"]["best"]).values()
+        lacking = [name for name in names if not checkpoint.whole(self._scratch() / name)]
+        return f"refers to {lacking[0]}, which is not there or damaged" if lacking else ""
 
     def _finish(self) -> None:
         import pandas as pd
 
         folder = self.setting.folder
-        for selection in ("best_val", "best_test"):
-            saved = checkpoint.load_weights(self._scratch() / _weights_name(selection, self.state))
+        for selection, name in _weights_names(self.state.best).items():
+            saved = checkpoint.load_weights(self._scratch() / name)
             checkpoint.save_weights(folder / f"{selection}.safetensors", saved)
         checkpoint.save_weights(folder / "last.safetensors", self.model.state_dict())
         write_csv(folder / "history.csv", pd.DataFrame(self.state.history))
@@ -301,79 +294,19 @@ class Trainer:
         """Undeclared to Snakemake, so that it survives a job that is run again."""
         return self.setting.folder / "checkpoint"
 
-    def _tell(self, row: dict[str, float]) -> None:
-        left = self.recipe["epochs"] - self.state.epoch
-        recent = [past["seconds"] for past in self.state.history[-5:]]
-        log.info(
-            "epoch %d/%d  loss %.4f  val dice %.4f  test dice %.4f  lr %.2e  %.1f s  ETA %s",
-            self.state.epoch, self.recipe["epochs"], row["loss"], row["val_dice"], row["test_dice"],
-            row["lr"], row["seconds"], _duration(left * sum(recent) / len(recent)),
-        )  # fmt: skip
-
-
-def build_optimizer(model: nn.Module, spec: dict[str, Any]) -> torch.optim.Optimizer:
-    """The optimizer of a recipe over all parameters that train.
-
-    Raises:
-        ValueError: no such optimizer, or a parameter that it does not have.
-    """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    options = {key: value for key, value in spec.items() if key != "name"}
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    if spec["name"] not in kinds:
-        raise ValueError(f"optimizer {spec['name']!r}: unknown; allowed: {', '.join(kinds)}")
-    try:
-        return kinds[spec["name"]](parameters, **options)
-    except TypeError as error:
-        raise ValueError(f"optimizer {spec['name']!r}: {error}") from error
-
-
-def windows(store: Store, cases: list[Case], recipe: dict[str, Any], seed: int) -> Windows:
-    """The training windows of a recipe."""
-    scale = recipe["normalise"]
-    return Windows(
-        store,
-        cases,
-        frames=recipe["frames"],
-        border=recipe.get("border", "replicate"),
-        size=recipe["size"],
-        channels=store.cases[0].channels,
-        augment=AUGMENTATIONS[recipe["augment"]],
-        normalise=(scale["mean"], scale["std"]) if scale else None,
-        seed=seed,
-    )
-
-
-class _Loader:
-    """Batches in an order that follows from seed and epoch."""
-
-    def __init__(self, items: Windows, batch: int, setting: Setting) -> None:
-        self.items, self.setting = items, setting
-        self.generator = torch.Generator()
-        self.loader = DataLoader(
-            items,
-            batch_size=batch,
-            shuffle=True,
-            generator=self.generator,
-            num_workers=setting.workers,
-            persistent_workers=setting.workers > 0,
-            pin_memory=setting.device.type == "cuda",
-        )
-        # A last batch of one item has no batch statistics on 1x1 maps: it joins no step.
-        self.drop = len(items) % batch == 1 and len(items) > 1
-        self.batches = len(self.loader) - self.drop
-
-    def epoch(self, epoch: int) -> Iterator[dict[str, Any]]:
-        self.items.set_epoch(epoch)
-        self.generator.manual_seed(_mixed(self.setting.seed, epoch))
-        for number, batch in enumerate(self.loader):
-            if number < self.batches:
-                yield batch
+    def _left(self) -> str:
+        """What the same command will do."""
+        if not self.saved:
+            return "No epoch is on disk yet: the same command begins again"
+        return f"The same command goes on after epoch {self.saved} of {self.recipe['epochs']}"
 
 
 @contextlib.contextmanager
 def _determinism(on: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
+    if on:
+        # cuBLAS wants this before its first call, or refuses to be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(on)
     torch.backends.cudnn.benchmark = not on
     try:
@@ -386,16 +319,7 @@ def _evaluated(row: dict[str, float]) -> bool:
     return not math.isnan(row["val_dice"])
 
 
-def _weights_name(selection: str, state: State) -> str:
-    return f"{selection}-{int(state.best[selection]['epoch'])}.safetensors"
-
-
-def _mixed(seed: int, epoch: int) -> int:
-    """One number from two; neighbours in either give unrelated streams."""
-    return (seed * 1_000_003 + epoch) * 0x9E3779B97F4A7C15 % 2**63
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+def _weights_names(best: dict[str, dict[str, float]]) -> dict[str, str]:
+    return {
+        selection: f"{selection}-{int(one['epoch'])}.safetensors" for selection, one in best.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from salstm import checkpoint, training
+from salstm import checkpoint, step, training
 from salstm.data.store import Store
+from salstm.machine import Machine
 from salstm.model import assemble
 
 CLASSES = ("RV", "MYO", "LV")
@@ -83,7 +85,7 @@ def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
     recipe["epochs"] = 3
     run(cases_folder, recipe, tmp_path / "whole", variant=variant)
     steps = 0
-    original = training.Trainer._accumulate
+    original = training.Trainer._step
 
     def dying(self, batch):
         nonlocal steps
@@ -92,7 +94,7 @@ def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
             raise Stop
         return original(self, batch)
 
-    monkeypatch.setattr(training.Trainer, "_accumulate", dying)
+    monkeypatch.setattr(training.Trainer, "_step", dying)
     with pytest.raises(Stop):
         run(cases_folder, recipe, tmp_path / "cut", variant=variant)
     monkeypatch.undo()
@@ -117,9 +119,9 @@ def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe,
 
 
 def test_workers_change_nothing(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
+    recipe["epochs"] = 2  # the loader's processes outlive the first
     run(cases_folder, recipe, tmp_path / "none")
-    two = training.Setting(**{**vars(setting(recipe, tmp_path / "two")), "workers": 2})
+    two = dataclasses.replace(setting(recipe, tmp_path / "two"), machine=Machine(workers=2))
     training.train(model(recipe), Store(cases_folder), two)
     assert equal(weights(tmp_path / "none"), weights(tmp_path / "two"))
 
@@ -197,9 +199,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe
     results = []
     for micro in (8, 3):
         network = model(recipe, network=lambda **k: nn.Conv2d(1, 4, 3, padding=1))
-        trainer = training.Trainer(network, Store(cases_folder), setting(recipe, tmp_path))
-        trainer.state.micro_batch = micro
-        trainer._accumulate(next(trainer.loader.epoch(0)))
+        here = dataclasses.replace(setting(recipe, tmp_path), machine=Machine(micro_batch=micro))
+        trainer = training.Trainer(network, Store(cases_folder), here)
+        trainer._step(next(trainer.loader.epoch(0)))
         results.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
     assert all(
         torch.allclose(one, two, rtol=1e-4, atol=1e-6) for one, two in zip(*results, strict=True)
@@ -241,13 +243,13 @@ def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
 def test_optimizers_are_named_and_checked():
     layer = nn.Linear(2, 2)
     assert isinstance(
-        training.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}),
+        step.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}),
         torch.optim.SGD,
     )
     with pytest.raises(ValueError, match="allowed: adam, adamw, sgd"):
-        training.build_optimizer(layer, {"name": "lion", "lr": 1.0})
+        step.build_optimizer(layer, {"name": "lion", "lr": 1.0})
     with pytest.raises(ValueError, match="momentum"):
-        training.build_optimizer(layer, {"name": "adam", "lr": 1.0, "momentum": 0.9})
+        step.build_optimizer(layer, {"name": "adam", "lr": 1.0, "momentum": 0.9})
 
 
 class Sides(Small):

@@ -38,16 +38,20 @@ TINY = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def checkout(folder: Path) -> Path:
     """A checkout without results; the packages come from this one."""
     for name in ("Snakefile", "config.yaml", "claims.yaml"):
         if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tmp_path)
+            shutil.copy(ROOT / name, folder)
     for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    return tmp_path
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return checkout(tmp_path)
 
 
 def command(*arguments: str, config: str | None = "tiny.yaml") -> list[str]:
@@ -143,29 +147,78 @@ def wait_for(path: Path, text: str, seconds: float = 120) -> None:
     raise AssertionError(f"{path}: {text!r} did not appear in {seconds} s")
 
 
-def test_after_kill_9_the_same_command_goes_on_and_ends_bitwise_the_same(folder, tmp_path):
-    assert snakemake(folder, f"{CELL}/run.json").returncode == 0
-    whole = load_file(folder / CELL / "last.safetensors")
-    shutil.move(folder / CELL, folder / "undisturbed")
-    process = subprocess.Popen(
-        command(f"{CELL}/run.json"), cwd=folder, env=environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    log = folder / CELL / "logs/train.log"
-    wait_for(log, "epoch 2/6")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one cell, trained; never changed."""
+    folder = checkout(tmp_path_factory.mktemp("undisturbed"))
+    result = snakemake(folder, f"{CELL}/run.json")
+    assert result.returncode == 0, result.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture
+def prepared(undisturbed: Path, tmp_path: Path) -> Path:
+    """The same folder before the training."""
+    folder = tmp_path / "prepared"
+    shutil.copytree(undisturbed, folder)
+    shutil.rmtree(folder / CELL)
+    return folder
+
+
+def cut(folder: Path, number: signal.Signals) -> str:
+    """Run the cell, send a signal to the whole process group in its third epoch; give what was said."""
+    said = folder / "said"
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            command(f"{CELL}/run.json"), cwd=folder, env=environment(), start_new_session=True, stdout=file,
+            stderr=file,
+        )  # fmt: skip
+        wait_for(folder / CELL / "logs/train.log", "epoch 2/6")
+        os.killpg(process.pid, number)
+        assert process.wait(60) != 0
     assert not (folder / CELL / "last.safetensors").exists()
-    locked = snakemake(folder, f"{CELL}/run.json")
-    assert locked.returncode == 1
-    assert "--unlock" in locked.stdout + locked.stderr
-    assert snakemake(folder, "--unlock").returncode == 0
+    return said.read_text()
+
+
+def assert_goes_on(folder: Path, undisturbed: Path) -> None:
     resumed = snakemake(folder, f"{CELL}/run.json")
     assert resumed.returncode == 0, resumed.stderr[-2000:]
-    assert "going on after epoch" in log.read_text()
-    again = load_file(folder / CELL / "last.safetensors")
+    assert "going on after epoch" in (folder / CELL / "logs/train.log").read_text()
+    whole, again = (load_file(one / CELL / "last.safetensors") for one in (undisturbed, folder))
     assert whole.keys() == again.keys()
     assert all(whole[key].equal(again[key]) for key in whole)
+
+
+@pytest.mark.faults
+def test_after_kill_9_the_same_command_goes_on_and_ends_bitwise_the_same(prepared, undisturbed):
+    cut(prepared, signal.SIGKILL)
+    locked = snakemake(prepared, f"{CELL}/run.json")
+    assert locked.returncode == 1
+    assert "--unlock" in locked.stdout + locked.stderr
+    assert snakemake(prepared, "--unlock").returncode == 0
+    assert_goes_on(prepared, undisturbed)
+
+
+@pytest.mark.faults
+def test_after_ctrl_c_the_same_command_goes_on_without_unlocking(prepared, undisturbed):
+    said = cut(prepared, signal.SIGINT)
+    assert re.search(r"The same command goes on after epoch \d of 6", said)
+    assert_goes_on(prepared, undisturbed)
+
+
+def test_options_of_the_machine_reach_the_training_and_rerun_nothing(prepared, undisturbed):
+    change(prepared, machine={"micro_batch": 2, "workers": 1}, jobs_per_gpu=2)
+    result = snakemake(prepared, f"{CELL}/run.json")
+    assert result.returncode == 0, result.stderr[-2000:]
+    made = json.loads((prepared / CELL / "run.json").read_text())
+    assert made["machine"] == {
+        "workers": 1, "micro_batch": 2, "channels_last": False, "compile": False, "tensorboard": False
+    }  # fmt: skip
+    plain = json.loads((undisturbed / CELL / "run.json").read_text())
+    assert made["recipe_digest"] == plain["recipe_digest"]
+    change(prepared, machine={"micro_batch": 4})
+    again = snakemake(prepared, "-n", f"{CELL}/run.json")
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_a_broken_cell_does_not_stop_the_others_and_the_report_names_it(folder):

@@ -34,6 +34,8 @@ SELECTIONS = ["last", "best_val", "best_test"]
 COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
+# How trainings run here. In the command, so that the printed line repeats them; no param, so that it reruns nothing.
+MACHINE = json.dumps(config["machine"], sort_keys=True)
 
 # Datasets whose raw data this program makes: every report says so.
 PHANTOMS = json.dumps(

@@ -1,0 +1,48 @@
+"""How a training runs on this machine: no science, part of no recipe and of no job's parameters; it reruns nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from salstm.config import nearest
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Options of one machine. As another device does, some of them round differently; run.json records them.
+
+    Attributes:
+        workers: loader processes; None: one a thread where the model runs on a GPU, none on a CPU.
+        micro_batch: items that pass the model at once; gradients add up to those of the recipe's batch. None: the
+            whole batch. It is halved when memory runs out.
+        channels_last: convolutions with channels innermost; on recent GPUs often faster in half precision.
+        compile: training steps through torch.compile; needs a C++ compiler, and minutes at the start.
+        tensorboard: curves for TensorBoard beside the weights, where that package is installed.
+    """
+
+    workers: int | None = None
+    micro_batch: int | None = None
+    channels_last: bool = False
+    compile: bool = False
+    tensorboard: bool = False
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> Machine:
+        """From the block ``machine`` of a configuration.
+
+        Raises:
+            ValueError: an unknown key, or a number that is too small; the message has what is allowed.
+        """
+        allowed = [field.name for field in dataclasses.fields(cls)]
+        for key in options:
+            if key not in allowed:
+                raise ValueError(
+                    f"machine: unknown key {key!r}{nearest(key, allowed)} Allowed: {', '.join(allowed)}"
+                )
+        for key, least in (("workers", 0), ("micro_batch", 1)):
+            value = options.get(key)
+            if value is not None and value < least:
+                raise ValueError(f"machine: {key} is {value}; null or at least {least} is allowed")
+        return cls(**options)

@@ -1,0 +1,37 @@
+"""Options of a machine: checked by name, equal to the configuration's block, no part of a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import baselines
+from salstm import config, recipes
+from salstm.machine import Machine
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_block_of_the_configuration_is_this_class_with_its_defaults():
+    paper = config.checked(config.load(ROOT / "config.yaml"), baselines.names())
+    assert paper["machine"] == dataclasses.asdict(Machine())
+    recipe = recipes.resolve(paper, "acdc", "unet", "salstm")
+    assert not recipe.keys() & paper["machine"].keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"microbatch": 2},
+            r"unknown key 'microbatch', did you mean micro_batch\?.*Allowed: workers",
+        ),
+        ({"micro_batch": 0}, "micro_batch is 0; null or at least 1"),
+        ({"workers": -1}, "workers is -1; null or at least 0"),
+    ],
+)
+def test_mistakes_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        Machine.of(options)
