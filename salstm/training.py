@@ -116,6 +116,7 @@ class Trainer:
             )
         self.setting, self.recipe, self.store = setting, recipe, store
         self.model = model.to(setting.device)
+        self.model.recompute = machine.recompute
         if machine.channels_last:
             # torch's stub of nn.Module.to has no such overload.
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

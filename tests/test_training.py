@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,15 @@ def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
     after = network.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert not torch.equal(weight, first(network))
+
+
+def test_recomputed_activations_train_the_same_weights(cases_folder, recipe, tmp_path):
+    run(cases_folder, recipe, tmp_path / "kept", variant="salstm")
+    again = replace(setting(recipe, tmp_path / "again"), machine=Machine(recompute=True))
+    network = model(recipe, "salstm")
+    training.train(network, Store(cases_folder), again)
+    assert network.recompute
+    assert equal(weights(tmp_path / "kept"), weights(tmp_path / "again"))
 
 
 def test_optimizers_are_named_and_checked():
