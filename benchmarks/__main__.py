@@ -1,7 +1,7 @@
 """Ratios against the straightforward way, measured side by side: ``python -m benchmarks [NAME ...]``.
 
-Names: modules, loading, hd95, workflow; all by default (about half an hour on two quiet cores). With ``--machine WORD``
-the figures are kept in ``docs/measured/bench-WORD.csv``.
+Names: modules, gpu, loading, hd95, workflow; all by default (about half an hour on two quiet cores).
+With ``--machine WORD`` the figures are kept in ``docs/measured/bench-WORD.csv``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from benchmarks.figures import Figure
 
 def main() -> None:
     """Run the named benchmarks one after the other."""
-    kinds = {"modules": _modules, "loading": _loading, "hd95": _hd95, "workflow": _workflow}
+    kinds = {"modules": _modules, "gpu": _gpu, "loading": _loading, "hd95": _hd95}
+    kinds |= {"workflow": _workflow}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*kinds, []], metavar="NAME")
     parser.add_argument("--machine", help="a word that names this machine; keeps the figures")
@@ -38,6 +39,12 @@ def _modules() -> Iterable[Figure]:
     from benchmarks import modules
 
     return modules.figures()
+
+
+def _gpu() -> Iterable[Figure]:
+    from benchmarks import gpu
+
+    return gpu.figures()
 
 
 def _loading() -> Iterable[Figure]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import figures, modules, reference
+from benchmarks import figures, gpu, modules, reference
 from benchmarks.figures import Figure
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +49,16 @@ def test_a_figure_without_a_reference_has_no_ratio(tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("".join(figures.MARKS), encoding="utf-8")
     lone = Figure("plan", "600", math.nan, 2.5, "s", math.nan, "3 s")
     assert "| plan | 600 |  | 2.5 s |  | 3 s |" in figures.markdown(figures.write([lone], "here"))
+
+
+def test_the_gpu_table_is_made_of_steps_that_run():
+    """On the CPU and at 64 pixels: that it runs, not how fast. No GPU was at hand when it was written."""
+    made = list(gpu.figures("cpu", size=64, batch=1, pairs=1))
+    names = [one.name.removeprefix("SALSTM on MT-UNet, training step, ") for one in made]
+    assert names == [
+        f"{precision}{what}" for precision in gpu.REACH for what in ("", ", rate", ", of the peak")
+    ]
+    assert all(one.ours > 0 for one in made)
 
 
 def _figure(name: str, ratio: float) -> Figure:
