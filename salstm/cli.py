@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -75,10 +76,9 @@ def prepare(args: argparse.Namespace) -> None:
     from salstm.data import datasets
     from salstm.files import read_json
 
-    listed = read_json(args.manifest)
-    datasets.prepare(
-        args.dataset, args.raw, args.out, split=args.split, size=args.size, manifest=listed
-    )
+    options = {"split": args.split, "size": args.size, "manifest": read_json(args.manifest)}
+    threads = args.threads or os.cpu_count() or 1
+    datasets.prepare(args.dataset, args.raw, args.out, **options, threads=threads)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -319,6 +319,7 @@ COMMANDS = [
             "--manifest": {"type": Path, "required": True, "help": "raw.json of fetch"},
             "--split": {"type": json.loads, "required": True, "help": "config's split, JSON"},
             "--size": {"type": _number_or_null, "required": True, "help": "pixels, or null"},
+            **THREADS,
             **OUT,
         },
     ),

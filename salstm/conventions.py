@@ -236,10 +236,8 @@ def refusals(scores: pd.DataFrame, protocol: str) -> dict[str, str]:
     """
     if not PROTOCOLS[protocol].whole_groups or "divided_groups" not in scores:
         return {}
-    counts = scores.groupby("dataset", sort=False)["divided_groups"].max()
-    return {
-        str(name): refusal(str(name), int(count)) for name, count in counts.items() if count > 0
-    }
+    pairs = scores[["dataset", "divided_groups"]].drop_duplicates().to_numpy().tolist()
+    return {name: refusal(name, int(divided)) for name, divided in pairs if divided > 0}
 
 
 def refusal(dataset: str, divided: int) -> str:

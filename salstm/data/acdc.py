@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from salstm.data import nifti
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 
 CLASSES = ("RV", "MYO", "LV")
 NORMALISE = "minmax99"
@@ -89,10 +90,16 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         ValueError: a damaged file, labels other than 0 to 3, or a label of another shape than its
             image.
     """
-    for patient in _patients(raw):
-        info = read_info(patient / "Info.cfg")
-        for phase in PHASES:
-            yield _case(f"{patient.name}_{phase}", patient, info[phase])
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [
+        partial(_case, f"{patient.name}_{phase}", patient, read_info(patient / "Info.cfg")[phase])
+        for patient in _patients(raw)
+        for phase in PHASES
+    ]
 
 
 def check(raw: Path | str) -> list[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from salstm.data import acdc, nifti, npz
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 
 CLASSES = acdc.CLASSES
 NORMALISE = "none"
@@ -63,18 +64,12 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         FileNotFoundError: no package.
         ValueError: a damaged file, or labels other than 0 to 3.
     """
-    for (patient, phase), paths in _volumes(raw).items():
-        whole = re.fullmatch(_VOLUME, paths[0].name)
-        image, label = npz.read(paths[0], "img") if whole else npz.volume(paths, "img")
-        yield RawCase(
-            id=f"{patient}_{phase}",
-            group=patient,
-            stack=f"{patient}_{phase}",
-            first=0,
-            image=image,
-            label=nifti.as_labels(paths[0], label, range(len(CLASSES) + 1)),
-            spacing_mm=None,
-        )
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [partial(_case, *key, paths) for key, paths in _volumes(raw).items()]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -83,6 +78,20 @@ def check(raw: Path | str) -> list[str]:
     expected = {(f"patient{k:03d}", phase) for k in range(1, 101) for phase in acdc.PHASES}
     missing = sorted(f"{patient}_{phase}" for patient, phase in expected - present)
     return [f"{len(missing)} of 200 volumes missing: {', '.join(missing)}"] if missing else []
+
+
+def _case(patient: str, phase: str, paths: list[Path]) -> RawCase:
+    whole = re.fullmatch(_VOLUME, paths[0].name)
+    image, label = npz.read(paths[0], "img") if whole else npz.volume(paths, "img")
+    return RawCase(
+        id=f"{patient}_{phase}",
+        group=patient,
+        stack=f"{patient}_{phase}",
+        first=0,
+        image=image,
+        label=nifti.as_labels(paths[0], label, range(len(CLASSES) + 1)),
+        spacing_mm=None,
+    )
 
 
 def _volumes(raw: Path | str) -> dict[tuple[str, str], list[Path]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from salstm.data import datasets, splits
-from salstm.data.case import SPLITS, Case
+from salstm.data.case import SPLITS, Case, voxels_of
 from salstm.data.store import Store
 
 BITS = 128
@@ -81,7 +81,9 @@ def _split_facts(store: Store, split: str, classes: tuple[str, ...]) -> list[Row
     voxels, present = np.zeros((2, 256), dtype=np.int64)
     low, high = np.inf, -np.inf
     for case in cases:
-        counts = np.bincount(store.native(case).ravel(), minlength=256)
+        counts = np.zeros(256, dtype=np.int64)
+        found = voxels_of(store.native(case))
+        counts[: len(found)] = found
         voxels, present = voxels + counts, present + (counts > 0)
         low, high = min(low, store.frames(case).min()), max(high, store.frames(case).max())
     if unknown := [label for label in np.flatnonzero(voxels) if label > len(classes)]:

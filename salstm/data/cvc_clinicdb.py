@@ -14,10 +14,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from salstm.data import pictures
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 from salstm.data.flat import sha256
 
 CLASSES = ("polyp",)
@@ -105,17 +106,12 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         ValueError: a frame of no known sequence, a damaged file, or a mask of another size than its
             frame.
     """
-    for frame in _frames(raw):
-        image = pictures.read_rgb(frame.image)
-        yield RawCase(
-            id=_identity(frame),
-            group=_group(frame),
-            stack=f"{_group(frame)}_from{frame.run:03d}",
-            first=frame.number - frame.run,
-            image=image[None],
-            label=pictures.read_mask(frame.mask, image.shape[:2])[None],
-            spacing_mm=None,
-        )
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [partial(_case, frame) for frame in _frames(raw)]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -189,6 +185,19 @@ def runs(images: Mapping[int, Path], masks: Path) -> list[Frame]:
         run = last.run if last and follows else number
         frames.append(Frame(number, known[number], run, image, masks / image.name))
     return frames
+
+
+def _case(frame: Frame) -> RawCase:
+    image = pictures.read_rgb(frame.image)
+    return RawCase(
+        id=_identity(frame),
+        group=_group(frame),
+        stack=f"{_group(frame)}_from{frame.run:03d}",
+        first=frame.number - frame.run,
+        image=image[None],
+        label=pictures.read_mask(frame.mask, image.shape[:2])[None],
+        spacing_mm=None,
+    )
 
 
 def _identity(frame: Frame) -> str:

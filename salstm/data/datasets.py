@@ -1,7 +1,7 @@
 """The registry: what each dataset is, and the road from its raw files to a store.
 
 Importing it loads no dataset module; a new dataset is one file with ``CLASSES``, ``NORMALISE``,
-``find``, ``files``, ``identities``, ``cases`` and ``check`` (see ``Reader``), and one entry here.
+``find``, ``files``, ``identities``, ``readings`` and ``check`` (see ``Reader``), and one entry here.
 A module may also have ``official(raw)``, case id -> split as the raw folders say, and
 ``oddities(label)``, what looks wrong about a case, for the audit.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from salstm.data import choices
-from salstm.data.case import RawCase
+from salstm.data.case import Reading
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class Reader(Protocol):
         """Id and group of each case, in order, without reading images."""
         ...
 
-    def cases(self, raw: Path | str) -> Iterator[RawCase]:
-        """The cases, stack after stack."""
+    def readings(self, raw: Path | str) -> Sequence[Reading]:
+        """Functions that read the cases, in the order of ``identities``, stack after stack."""
         ...
 
     def check(self, raw: Path | str) -> list[str]:
@@ -215,6 +215,7 @@ def prepare(
     split: Mapping[str, Any],
     size: int | None,
     manifest: Mapping[str, Mapping[str, Any]] | None = None,
+    threads: int = 1,
 ) -> None:
     """Read a dataset's raw files and write its store.
 
@@ -230,6 +231,7 @@ def prepare(
             do), or as in ``salstm.data.splits.resolve``.
         size: side of the stored frames in pixels, or None for the native size.
         manifest: what ``raw_manifest`` gave, to save hashing again.
+        threads: cases that are read at once.
 
     Raises:
         FileNotFoundError: raw files are missing.
@@ -262,7 +264,11 @@ def prepare(
             "%s: split %s does not name %d of %d cases, which are left out: %s",
             *(name, split["name"], len(left_out), len(identities), _first(left_out)),
         )
-    taking_part = (case for case in source.cases(raw) if case.id in parts or case.group in parts)
+    taking_part = [
+        reading
+        for (one, group), reading in zip(identities, source.readings(raw), strict=True)
+        if one in parts or group in parts
+    ]
     origin = {
         "dataset": name,
         "reader": source.__name__,
@@ -272,7 +278,8 @@ def prepare(
         "left_out": left_out,
         "files": manifest if manifest is not None else raw_manifest(name, raw),
     }
-    writing.write(folder, taking_part, parts, size=size, normalise=source.NORMALISE, source=origin)
+    options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
+    writing.write(folder, taking_part, parts, size=size, **options)
 
 
 def _first(names: Sequence[str]) -> str:

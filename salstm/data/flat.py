@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+CURE = "delete the store's folder and prepare the dataset again"
+_LEVEL = 1  # of zlib; 6 saves a third of a hundredth of the store and takes four times as long
 
 
 class FlatWriter:
@@ -69,6 +73,32 @@ class FlatWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
+def packed(labels: np.ndarray) -> np.ndarray:
+    """A case's labels, compressed without loss: flat uint8.
+
+    A mask of seven million pixels takes 45 kB and 16 ms to unpack.
+    """
+    content = zlib.compress(np.ascontiguousarray(labels).data, _LEVEL)
+    return np.frombuffer(content, dtype=np.uint8)
+
+
+def unpacked(content: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """What ``packed`` has compressed; read-only.
+
+    Args:
+        content: of one case.
+        shape: of its labels.
+        name: for the message.
+
+    Raises:
+        ValueError: the content is damaged.
+    """
+    try:
+        return np.frombuffer(zlib.decompress(content.tobytes()), dtype=np.uint8).reshape(shape)
+    except (zlib.error, ValueError) as error:
+        raise ValueError(f"{name}: damaged ({error}); {CURE}") from error
+
+
 def open_flat(path: Path, entry: dict[str, Any]) -> np.ndarray:
     """Map a flat file into memory, read only.
 
@@ -80,7 +110,7 @@ def open_flat(path: Path, entry: dict[str, Any]) -> np.ndarray:
         FileNotFoundError: the file is missing.
         ValueError: its size or type is not the manifest's.
     """
-    cure = "the store is damaged; delete its folder and prepare the dataset again"
+    cure = f"the store is damaged; {CURE}"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; {cure}")
     if path.stat().st_size != entry["bytes"]:

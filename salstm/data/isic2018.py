@@ -11,10 +11,11 @@ one patient or lesion. The audit looks for near duplicates instead.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from salstm.data import pictures, splits
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 
 CLASSES = ("lesion",)
 NORMALISE = "none"
@@ -82,17 +83,12 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         FileNotFoundError: no images, or an image without its mask.
         ValueError: a damaged file, or a mask of another size than its image.
     """
-    for identity, (image_path, mask_path) in _pairs(raw).items():
-        image = pictures.read_rgb(image_path)
-        yield RawCase(
-            id=identity,
-            group=identity,
-            stack=identity,
-            first=0,
-            image=image[None],
-            label=pictures.read_mask(mask_path, image.shape[:2])[None],
-            spacing_mm=None,
-        )
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [partial(_case, identity, *pair) for identity, pair in _pairs(raw).items()]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -146,6 +142,19 @@ def _listed(raw: Path | str) -> dict[str, str]:
         for path in sorted(_folders(folder, part)[0].glob("*.jpg"))
         if part == "Training" or _folders(folder, part)[1].is_dir()
     }
+
+
+def _case(identity: str, image_path: Path, mask_path: Path) -> RawCase:
+    image = pictures.read_rgb(image_path)
+    return RawCase(
+        id=identity,
+        group=identity,
+        stack=identity,
+        first=0,
+        image=image[None],
+        label=pictures.read_mask(mask_path, image.shape[:2])[None],
+        spacing_mm=None,
+    )
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -1,13 +1,16 @@
 """Prepared cases on disk: flat memory maps, so that a frame is one slice without decoding.
 
-A folder of five files: ``images.npy`` and ``labels.npy`` on the stored grid, ``native.npy`` with
-the labels in native size (the same file when the stored grid is the native one), ``cases.csv`` and
-``manifest.json``. The arrays are flat; offsets follow from ``cases.csv``. One flat map read 16,000
-windows a second where decoded files gave 400 to 2,500 (performance.md 5).
+A folder of files: ``images.npy`` and ``labels.npy`` on the stored grid, ``cases.csv`` and
+``manifest.json``; and ``native.npy`` with the labels in native size, unless that is the stored one.
+The arrays are flat; offsets follow from ``cases.csv``. One flat map read 16,000 windows a second
+where decoded files gave 400 to 2,500 (performance.md 5). Images are kept on the stored grid alone:
+only labels are needed in native size, once a scoring, so they are compressed case by case (the
+2594 masks of ISIC2018 would fill some 18 GB as bytes).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from functools import cached_property
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from salstm.data.case import Case, read_cases
-from salstm.data.flat import open_flat, sha256
+from salstm.data.flat import open_flat, sha256, unpacked
 from salstm.data.writing import FORMAT, write
 
 __all__ = ["FORMAT", "Store", "verify", "write"]
@@ -26,7 +29,7 @@ __all__ = ["FORMAT", "Store", "verify", "write"]
 class Store:
     """Read access to a prepared dataset. Cheap to open, and to send to worker processes.
 
-    All arrays it returns are read-only views of the memory map.
+    All arrays it returns are read-only, and views of the memory map but for native labels.
 
     Raises:
         FileNotFoundError: no store in the folder, or one of its files is missing.
@@ -40,7 +43,9 @@ class Store:
         arrays = self.manifest["arrays"]
         self._images = open_flat(self.folder / "images.npy", arrays["images.npy"])
         self._labels = open_flat(self.folder / "labels.npy", arrays["labels.npy"])
-        self._native = open_flat(self.folder / "native.npy", arrays["native.npy"])
+        self._native: np.ndarray | None = None
+        if "native.npy" in arrays:
+            self._native = open_flat(self.folder / "native.npy", arrays["native.npy"])
         self._index()
 
     def __len__(self) -> int:
@@ -61,9 +66,17 @@ class Store:
         return _cut(self._labels, self._pixels[case.first], (case.depth, case.height, case.width))
 
     def native(self, case: Case) -> np.ndarray:
-        """The case's labels in native size: ``(D, native_height, native_width)`` uint8."""
+        """The case's labels in native size: ``(D, native_height, native_width)`` uint8.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        if self._native is None:
+            return self.labels(case)
+        start, end = self._native_spans[case.first]
         shape = (case.depth, case.native_height, case.native_width)
-        return _cut(self._native, self._native_pixels[case.first], shape)
+        name = f"{self.folder / 'native.npy'}, {case.id}"
+        return unpacked(self._native[start:end], shape, name)
 
     def frame(self, number: int) -> np.ndarray:
         """Image by frame number in the store: ``(H, W)`` float32 or ``(H, W, 3)`` uint8."""
@@ -106,9 +119,10 @@ class Store:
         """Lay out the offset of every frame, in pixels, and the bounds of every stack."""
         self._owner = [case for case in self.cases for _ in range(case.depth)]
         stored = [case.height * case.width for case in self._owner]
-        native = [case.native_height * case.native_width for case in self._owner]
         self._pixels = [0, *np.cumsum(stored).tolist()]
-        self._native_pixels = [0, *np.cumsum(native).tolist()]
+        ends = self.manifest["native_ends"]
+        firsts = [case.first for case in self.cases]
+        self._native_spans = dict(zip(firsts, itertools.pairwise([0, *ends]), strict=False))
         self._stacks: dict[str, tuple[int, int]] = {}
         frames = 0
         for case in self.cases:
@@ -122,9 +136,12 @@ class Store:
         self._check_sizes()
 
     def _check_sizes(self) -> None:
-        found = (self._images.size, self._labels.size, self._native.size)
+        ends = self.manifest["native_ends"]
+        native = () if self._native is None else (self._native.size, len(ends))
+        found = (self._images.size, self._labels.size, *native)
         channels = self.cases[0].channels if self.cases else 1
-        expected = (self._pixels[-1] * channels, self._pixels[-1], self._native_pixels[-1])
+        expected = (self._pixels[-1] * channels, self._pixels[-1])
+        expected += (ends[-1], len(self.cases)) if native else ()
         if found != expected:
             raise ValueError(
                 f"{self.folder}: arrays of {found} values, cases.csv describes {expected}; the "

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from salstm.data import anatomy, nifti, organs
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 from salstm.data.orientation import Oriented, offset_voxels
 
 CLASSES = tuple(organs.TRANSUNET[number] for number in sorted(organs.TRANSUNET))
@@ -87,18 +88,12 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         ValueError: a damaged file, labels other than 0 to 13, or a label that does not lie on its
             image.
     """
-    for identity, (image_path, label_path) in _pairs(raw).items():
-        image, label = _volumes(image_path, label_path)
-        official = nifti.as_labels(label_path, label.array, range(len(organs.BTCV) + 1))
-        yield RawCase(
-            id=identity,
-            group=identity,
-            stack=identity,
-            first=0,
-            image=image.array,
-            label=organs.convert(official, organs.BTCV, organs.TRANSUNET),
-            spacing_mm=image.spacing_mm,
-        )
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [partial(_case, identity, *pair) for identity, pair in _pairs(raw).items()]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -127,6 +122,20 @@ def check(raw: Path | str) -> list[str]:
 def oddities(label: np.ndarray) -> list[str]:
     """What looks wrong about the organs of a case's label ``(D, H, W)``, one sentence each."""
     return anatomy.problems(label, organs.numbers(organs.TRANSUNET))
+
+
+def _case(identity: str, image_path: Path, label_path: Path) -> RawCase:
+    image, label = _volumes(image_path, label_path)
+    official = nifti.as_labels(label_path, label.array, range(len(organs.BTCV) + 1))
+    return RawCase(
+        id=identity,
+        group=identity,
+        stack=identity,
+        first=0,
+        image=image.array,
+        label=organs.convert(official, organs.BTCV, organs.TRANSUNET),
+        spacing_mm=image.spacing_mm,
+    )
 
 
 def _pairs(raw: Path | str) -> dict[str, tuple[Path, Path]]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from salstm.data import anatomy, nifti, npz, organs, synapse
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 
 CLASSES = synapse.CLASSES
 NORMALISE = "none"
@@ -65,18 +66,12 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
         FileNotFoundError: no package.
         ValueError: a damaged file, or labels other than 0 to 8.
     """
-    for identity, paths in _volumes(raw).items():
-        whole = paths[0].suffix == ".h5"
-        image, label = _read_h5(paths[0]) if whole else npz.volume(paths, "image")
-        yield RawCase(
-            id=identity,
-            group=identity,
-            stack=identity,
-            first=0,
-            image=image,
-            label=nifti.as_labels(paths[0], label, range(len(organs.TRANSUNET) + 1)),
-            spacing_mm=None,
-        )
+    return (read() for read in readings(raw))
+
+
+def readings(raw: Path | str) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it."""
+    return [partial(_case, identity, paths) for identity, paths in _volumes(raw).items()]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -95,6 +90,20 @@ def check(raw: Path | str) -> list[str]:
 def oddities(label: np.ndarray) -> list[str]:
     """What looks wrong about the organs of a case's label ``(D, H, W)``, one sentence each."""
     return anatomy.problems(label, organs.numbers(organs.TRANSUNET), oriented=False)
+
+
+def _case(identity: str, paths: list[Path]) -> RawCase:
+    whole = paths[0].suffix == ".h5"
+    image, label = _read_h5(paths[0]) if whole else npz.volume(paths, "image")
+    return RawCase(
+        id=identity,
+        group=identity,
+        stack=identity,
+        first=0,
+        image=image,
+        label=nifti.as_labels(paths[0], label, range(len(organs.TRANSUNET) + 1)),
+        spacing_mm=None,
+    )
 
 
 def _volumes(raw: Path | str) -> dict[str, list[Path]]:

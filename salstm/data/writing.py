@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from salstm.data import choices
-from salstm.data.case import SPLITS, Case, RawCase, write_cases
-from salstm.data.flat import FlatWriter, sha256
+from salstm.data.case import SPLITS, Case, RawCase, Reading, voxels_of, write_cases
+from salstm.data.flat import FlatWriter, packed, sha256
 from salstm.data.intensity import NORMALISATIONS
 from salstm.data.resize import on_grid
 
-FORMAT = 1
+FORMAT = 2
+_FILES = ("images.npy", "labels.npy", "native.npy")
 
 
 def write(
     folder: Path | str,
-    raw_cases: Iterable[RawCase],
+    readings: Iterable[Reading],
     splits: Mapping[str, str],
     *,
     size: int | None,
     normalise: str,
     source: Mapping[str, Any],
+    threads: int = 1,
 ) -> None:
     """Write a store to ``<folder>.partial`` and rename it at the end.
 
-    A failure or an interrupt leaves nothing behind. Memory holds one case at a time. The same input
-    gives the same bytes.
+    A failure or an interrupt leaves nothing behind. Memory holds one case a thread. The same input
+    gives the same bytes, whatever the number of threads.
 
     Args:
         folder: where the store goes; an older store there is replaced.
-        raw_cases: stack after stack, frames in order.
+        readings: functions that read the cases; stack after stack, frames in order.
         splits: split of each case id or, where the id is not named, of its group.
         size: side of the square stored frames in pixels, or None for the native size.
         normalise: a name from ``salstm.data.intensity``, applied per case before resizing.
         source: where the data came from; goes into the manifest as it is.
+        threads: cases that are read and resized at once.
 
     Raises:
         ValueError: no cases, a case without a split, cases out of order, shapes that do not match,
@@ -57,44 +64,50 @@ def write(
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    finish = functools.partial(_finished, splits=splits, size=size, normalise=normalise)
     try:
-        with _Writer(partial, splits, size, normalise) as writer:
-            for raw in raw_cases:
-                writer.add(raw)
-        _finish(partial, writer, source)
+        with _Writer(partial) as writer:
+            for made in _ahead(lambda reading: finish(reading()), readings, threads):
+                writer.add(made)
+        parameters = {"size": size, "normalise": normalise}
+        _conclude(partial, writer, {"parameters": parameters, "source": dict(source)})
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _finish(folder: Path, writer: _Writer, source: Mapping[str, Any]) -> None:
+def _ahead(
+    function: Callable[[Reading], _Made], readings: Iterable[Reading], threads: int
+) -> Iterator[_Made]:
+    """Results in order, up to ``threads`` being made at once; decoding and products leave Python's lock alone."""
+    pool = ThreadPoolExecutor(max(1, threads))
+    waiting: deque[Future[_Made]] = deque()
+    try:
+        for reading in readings:
+            waiting.append(pool.submit(function, reading))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _conclude(folder: Path, writer: _Writer, facts: Mapping[str, Any]) -> None:
     if not writer.cases:
         raise ValueError(f"{folder.stem}: the reader found no cases; check the raw folder")
     write_cases(folder / "cases.csv", writer.cases)
-    arrays = {file.path.name: _entry(file) for file in writer.files}
-    if (
-        "native.npy" not in arrays
-    ):  # the stored grid is the native one: a second name, not a second copy
-        _link(folder / "labels.npy", folder / "native.npy")
-        arrays["native.npy"] = arrays["labels.npy"]
     manifest = {
         "format": FORMAT,
-        "parameters": {"size": writer.size, "normalise": writer.normalise},
-        "source": dict(source),
-        "arrays": arrays,
+        **facts,
+        "arrays": {file.path.name: _entry(file) for file in writer.files},
+        "native_ends": writer.native_ends,
         "voxels": {split: dict(sorted(count.items())) for split, count in writer.voxels.items()},
         "intensity": writer.intensity,
     }
     text = json.dumps(manifest, indent=1, sort_keys=True)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _link(path: Path, name: Path) -> None:
-    try:
-        name.hardlink_to(path)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, name)
 
 
 def _entry(file: FlatWriter) -> dict[str, Any]:
@@ -106,84 +119,119 @@ def _entry(file: FlatWriter) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A case as it is stored, and what is known of it; its raw image is gone.
+
+    Attributes:
+        case: its row, but for the place in the store.
+        first: index of its first frame inside its stack.
+        images: on the stored grid.
+        labels: on the stored grid.
+        native: compressed labels in native size, None if that is the stored grid.
+        voxels: number of voxels of each label, in native size.
+        ranges: lowest and highest value, ``raw`` and ``stored``.
+    """
+
+    case: Case
+    first: int
+    images: np.ndarray
+    labels: np.ndarray
+    native: np.ndarray | None
+    voxels: list[int]
+    ranges: dict[str, tuple[float, float]]
+
+
+def _finished(
+    raw: RawCase, *, splits: Mapping[str, str], size: int | None, normalise: str
+) -> _Made:
+    """Check, normalise and resize one case."""
+    _check_arrays(raw)
+    image = NORMALISATIONS[normalise](raw.image)
+    if image.dtype != (np.uint8 if image.ndim == 4 else np.float32):
+        raise ValueError(
+            f"normalise {normalise!r}: made {image.dtype} of {raw.id}; it is for grey images"
+        )
+    images, labels = on_grid(image, raw.label, size)
+    spacing = raw.spacing_mm or (float("nan"),) * 3
+    case = Case(
+        id=raw.id,
+        group=raw.group,
+        split=_split_of(raw, splits),
+        stack=raw.stack,
+        first=0,
+        depth=len(images),
+        height=images.shape[1],
+        width=images.shape[2],
+        channels=3 if images.ndim == 4 else 1,
+        native_height=raw.label.shape[1],
+        native_width=raw.label.shape[2],
+        spacing_z=float(spacing[0]),
+        spacing_y=float(spacing[1]),
+        spacing_x=float(spacing[2]),
+    )
+    return _Made(
+        case=case,
+        first=raw.first,
+        images=images,
+        labels=labels,
+        native=packed(raw.label) if size else None,
+        voxels=voxels_of(raw.label),
+        ranges={
+            name: (float(array.min()), float(array.max()))
+            for name, array in (("raw", raw.image), ("stored", images))
+        },
+    )
+
+
 class _Writer(ExitStack):
     """The open files and the running counts of one store."""
 
-    def __init__(
-        self, folder: Path, splits: Mapping[str, str], size: int | None, normalise: str
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder, self.splits, self.size, self.normalise = folder, splits, size, normalise
+        self.folder = folder
         self.cases: list[Case] = []
         self.files: list[FlatWriter] = []
+        self.native_ends: list[int] = []
         self.voxels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         self.intensity: dict[str, list[float]] = {}
         self._ids: set[str] = set()
         self._frames = 0
         self._stacks: dict[str, int] = {}
 
-    def add(self, raw: RawCase) -> None:
-        """Check, normalise, resize and append one case."""
-        _check_arrays(raw)
-        self._check_order(raw)
-        image = NORMALISATIONS[self.normalise](raw.image)
-        if image.dtype != (np.uint8 if image.ndim == 4 else np.float32):
-            raise ValueError(
-                f"normalise {self.normalise!r}: made {image.dtype} of {raw.id}; it is for grey "
-                f"images"
-            )
-        images, labels = on_grid(image, raw.label, self.size)
-        case = self._case(raw, images)
+    def add(self, made: _Made) -> None:
+        """Check a case against those before it, and append it."""
+        case = dataclasses.replace(made.case, first=self._frames)
+        self._check_order(case, made.first)
+        self._check_alike(case)
+        arrays = [made.images, made.labels] + ([] if made.native is None else [made.native])
         if not self.files:
-            self._open(images.dtype)
-        for file, array in zip(self.files, (images, labels, raw.label), strict=False):
+            for name, array in zip(_FILES, arrays, strict=False):
+                self.files.append(
+                    self.enter_context(FlatWriter(self.folder / name, array.dtype.str))
+                )
+        for file, array in zip(self.files, arrays, strict=True):
             file.append(array)
-        self._count(case.split, raw, images)
+        if made.native is not None:
+            self.native_ends.append(self.files[-1].size)
+        self._count(case.split, made)
         self.cases.append(case)
         self._frames += case.depth
-        self._stacks[raw.stack] = raw.first + case.depth
+        self._stacks[case.stack] = made.first + case.depth
 
-    def _open(self, dtype: np.dtype) -> None:
-        names = [("images.npy", dtype.str), ("labels.npy", "|u1"), ("native.npy", "|u1")]
-        for name, kind in names if self.size else names[:2]:
-            self.files.append(self.enter_context(FlatWriter(self.folder / name, kind)))
-
-    def _check_order(self, raw: RawCase) -> None:
-        if raw.id in self._ids:
-            raise ValueError(f"case {raw.id}: appears twice; ids must be unique")
-        self._ids.add(raw.id)
-        goes_on = bool(self.cases) and self.cases[-1].stack == raw.stack
-        if raw.stack in self._stacks and not goes_on:
+    def _check_order(self, case: Case, first: int) -> None:
+        if case.id in self._ids:
+            raise ValueError(f"case {case.id}: appears twice; ids must be unique")
+        self._ids.add(case.id)
+        goes_on = bool(self.cases) and self.cases[-1].stack == case.stack
+        if case.stack in self._stacks and not goes_on:
             raise ValueError(
-                f"case {raw.id}: its stack {raw.stack} was interrupted; yield stack after stack"
+                f"case {case.id}: its stack {case.stack} was interrupted; yield stack after stack"
             )
-        if raw.first != self._stacks.get(raw.stack, 0):
-            expected = self._stacks.get(raw.stack, 0)
+        if first != (expected := self._stacks.get(case.stack, 0)):
             raise ValueError(
-                f"case {raw.id}: starts at frame {raw.first} of {raw.stack}, {expected} is next"
+                f"case {case.id}: starts at frame {first} of {case.stack}, {expected} is next"
             )
-
-    def _case(self, raw: RawCase, images: np.ndarray) -> Case:
-        height, width = images.shape[1:3]
-        spacing = raw.spacing_mm or (float("nan"),) * 3
-        case = Case(
-            id=raw.id,
-            group=raw.group,
-            split=_split_of(raw, self.splits),
-            stack=raw.stack,
-            first=self._frames,
-            depth=len(images),
-            height=height,
-            width=width,
-            channels=3 if images.ndim == 4 else 1,
-            native_height=raw.label.shape[1],
-            native_width=raw.label.shape[2],
-            spacing_z=float(spacing[0]),
-            spacing_y=float(spacing[1]),
-            spacing_x=float(spacing[2]),
-        )
-        self._check_alike(case)
-        return case
 
     def _check_alike(self, case: Case) -> None:
         if not self.cases:
@@ -200,13 +248,13 @@ class _Writer(ExitStack):
                 f"frames of a stack must have one size; prepare with a fixed size"
             )
 
-    def _count(self, split: str, raw: RawCase, images: np.ndarray) -> None:
-        values, counts = np.unique(raw.label, return_counts=True)
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            self.voxels[split][str(value)] += count
-        for name, array in (("raw", raw.image), ("stored", images)):
+    def _count(self, split: str, made: _Made) -> None:
+        for value, count in enumerate(made.voxels):
+            if count:
+                self.voxels[split][str(value)] += count
+        for name, (lowest, highest) in made.ranges.items():
             low, high = self.intensity.get(name, [np.inf, -np.inf])
-            self.intensity[name] = [min(low, float(array.min())), max(high, float(array.max()))]
+            self.intensity[name] = [min(low, lowest), max(high, highest)]
 
 
 def _check_arrays(raw: RawCase) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from salstm.data import phantoms, writing
-from salstm.data.case import RawCase
+from salstm.data.case import RawCase, Reading
 from salstm.data.store import Store
 
 
@@ -45,13 +45,20 @@ def video(name: str, frames: int, height: int = 6, width: int = 8, start: int = 
     ]
 
 
+def readings(cases: Iterable[RawCase]) -> Iterator[Reading]:
+    """Functions that give made cases, as readers give functions that read."""
+    return ((lambda case=case: case) for case in cases)
+
+
 def write(
     folder: Path, cases: Iterable[RawCase], size: int | None = None, normalise: str = "none"
 ) -> Store:
     """Write a store in which everything is for training, and open it."""
     cases = list(cases)
     splits = {case.group: "train" for case in cases}
-    writing.write(folder, cases, splits, size=size, normalise=normalise, source={"made": "here"})
+    writing.write(
+        folder, readings(cases), splits, size=size, normalise=normalise, source={"made": "here"}
+    )
     return Store(folder)
 
 

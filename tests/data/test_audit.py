@@ -13,7 +13,7 @@ import pytest
 from salstm.data import audit, cvc_clinicdb, datasets, synapse, writing
 from salstm.data.case import RawCase
 from salstm.data.store import Store
-from tests.data.conftest import video, volume
+from tests.data.conftest import readings, video, volume
 
 REPEATED = "frames repeated exactly in another split"
 NEAR = "frames within 12 of 128 hash bits of one in another split"
@@ -23,7 +23,7 @@ DIVIDED = ("groups in more than one split", "stacks in more than one split")
 
 def store(folder: Path, cases: list[RawCase], parts: dict[str, str]) -> Store:
     source = {"dataset": "acdc"}
-    writing.write(folder, cases, parts, size=None, normalise="none", source=source)
+    writing.write(folder, readings(cases), parts, size=None, normalise="none", source=source)
     return Store(folder)
 
 

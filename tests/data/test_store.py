@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import pickle
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +18,13 @@ from scipy import ndimage
 from salstm.data import flat, store, writing
 from salstm.data.case import RawCase, read_cases
 from salstm.data.store import Store
-from tests.data.conftest import video, volume, write
+from tests.data.conftest import readings, video, volume, write
 
 
 def put(folder: Path, cases: object, **over) -> None:
     arguments = {"size": None, "normalise": "none", "source": {}} | over
     splits = arguments.pop("splits", {"a": "train", "b": "val", "c": "test"})
-    writing.write(folder, cases, splits, **arguments)  # pyright: ignore[reportArgumentType]
+    writing.write(folder, readings(cases), splits, **arguments)  # pyright: ignore[reportArgumentType]
 
 
 def test_native_store_gives_back_every_voxel_of_differently_sized_volumes(tmp_path):
@@ -129,6 +132,54 @@ def test_same_input_gives_the_same_bytes(tmp_path):
         put(tmp_path / name, [volume("a"), volume("b")], size=8, normalise="minmax99")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_no_byte_and_no_order(tmp_path, threads):
+    """Early cases take longest, so that later ones are ready first."""
+    raws = [volume(name, depth=9 - number) for number, name in enumerate("abcdefgh")]
+
+    def slow(number: int) -> RawCase:
+        time.sleep(0.02 * (len(raws) - number))
+        return raws[number]
+
+    parts = dict.fromkeys("abcdefgh", "train")
+    put(tmp_path / "one", raws, size=16, splits=parts)
+    late = [functools.partial(slow, number) for number in range(len(raws))]
+    options: Any = {"size": 16, "normalise": "none", "source": {}, "threads": threads}
+    writing.write(tmp_path / "many", late, parts, **options)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()
+
+
+def test_a_case_that_fails_in_a_thread_stops_all_and_leaves_nothing(tmp_path):
+    def broken() -> RawCase:
+        raise ValueError("img0002: damaged")
+
+    read = []
+    late = [functools.partial(lambda n: read.append(n) or volume(str(n)), n) for n in range(50)]
+    options: Any = {"size": None, "normalise": "none", "source": {}, "threads": 2}
+    parts = {str(number): "train" for number in range(50)}
+    with pytest.raises(ValueError, match="img0002: damaged"):
+        writing.write(tmp_path / "s", [late[0], broken, *late[1:]], parts, **options)
+    assert list(tmp_path.iterdir()) == []
+    assert len(read) < 10
+
+
+def test_native_labels_are_compressed_without_loss_and_damage_is_named(tmp_path):
+    label = np.zeros((1, 700, 900), np.uint8)
+    label[:, 200:500, 300:800] = 1
+    raw = RawCase("a", "a", "a", 0, np.zeros((1, 700, 900, 3), np.uint8), label, None)
+    opened = write(tmp_path / "s", [raw, *video("b", 2)], size=16)
+    for case, expected in zip(opened.cases, [raw, *video("b", 2)], strict=True):
+        np.testing.assert_array_equal(opened.native(case), expected.label)
+        assert not opened.native(case).flags.writeable
+    assert (tmp_path / "s" / "native.npy").stat().st_size < label.size / 100
+    content = bytearray((tmp_path / "s" / "native.npy").read_bytes())
+    content[-3] ^= 255
+    (tmp_path / "s" / "native.npy").write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"native\.npy, b_1: damaged .*prepare the dataset again"):
+        Store(tmp_path / "s").native(opened.cases[-1])
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, ValueError])

@@ -35,6 +35,7 @@ rule prepare:
         f"{RESULTS}/{{dataset}}/logs/prepare.log",
     conda:
         "../envs/salstm.yaml"
+    threads: 4
     params:
         raw=lambda w: dataset_of(w, "raw"),
         split=lambda w: dataset_of(w, "split"),
@@ -45,7 +46,7 @@ rule prepare:
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --manifest {input} --split {params.split:q} --size {params.size}"
-        " --out {params.cases} --log {log}"
+        " --out {params.cases} --threads {threads} --log {log}"
 
 
 rule check:
