@@ -35,7 +35,7 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         identity: dataset, baseline, variant, seed.
         args: of the command ``train``.
     """
-    device = _device(args)
+    device = device_of(args)
     store = Store(args.cases)
     dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
     model = assemble(
@@ -87,7 +87,7 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
         made: the cell's run.json.
         args: of the command ``predict``.
     """
-    device = _device(args)
+    device = device_of(args)
     store = Store(args.cases)
     identity, recipe = made["identity"], made["recipe"]
     model = assemble(
@@ -122,7 +122,7 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
 
     from salstm import cost as counting
 
-    device = _device(args)
+    device = device_of(args)
     dataset = datasets.DATASETS[datasets.check(args.dataset)]
     rows = []
     for variant, recipe in args.recipes.items():
@@ -146,7 +146,12 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
     write_csv(args.out, pd.DataFrame(rows))
 
 
-def _device(args: Namespace) -> torch.device:
+def device_of(args: Namespace) -> torch.device:
+    """The device that a command asks for by ``--device``; sets the threads that ``--threads`` asks for.
+
+    Raises:
+        RuntimeError: a GPU is asked for, and torch sees none.
+    """
     if args.threads:
         torch.set_num_threads(args.threads)
     name = getattr(args, "device", "cpu")

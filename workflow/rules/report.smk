@@ -51,8 +51,8 @@ rule collect:
         "../envs/salstm.yaml"
     params:
         grid=grid_of,
-        results=lambda w: RESULTS,
-        out=lambda w: COLLECTED.format(edition=w.edition),
+        results=RESULTS,
+        out=COLLECTED,
         code=fingerprint("salstm.collection"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
@@ -75,8 +75,8 @@ rule claims:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        grid=lambda w: grid_text(NAME),
+        collected=COLLECTED,
+        grid=grid_text(NAME),
         limits=LIMITS,
         statistics=STATISTICS,
         code=fingerprint("salstm.verdict"),
@@ -103,7 +103,7 @@ rule tables:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
+        collected=COLLECTED,
         statistics=STATISTICS,
         code=fingerprint("salstm.tables"),
     shell:
@@ -129,8 +129,8 @@ rule figures:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        collected=COLLECTED,
+        results=RESULTS,
         code=fingerprint("salstm.figures"),
     shell:
         "python -m salstm figures --collected {params.collected} --results {params.results}"
@@ -149,7 +149,7 @@ rule export:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
+        collected=COLLECTED,
         code=fingerprint("salstm.exports"),
     shell:
         "python -m salstm export --collected {params.collected} --out {output} --log {log}"
@@ -176,8 +176,8 @@ rule page:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        collected=COLLECTED,
+        results=RESULTS,
         phantoms=PHANTOMS,
         templates=TEMPLATES,
         code=fingerprint("salstm.report"),
