@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test check format paper bench lock clean
+.PHONY: help install slurm demo test check format paper bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -20,6 +20,9 @@ install: .venv/installed ## make .venv from the lock file
 	# Bytecode once, here: without it (PYTHONDONTWRITEBYTECODE) every command compiles its libraries anew, seconds each.
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --compile --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	touch $@
+
+slurm: install ## Snakemake's plugin for SLURM; not in the default install: see docs/clusters.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock
 
 demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html
 	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1
@@ -50,6 +53,9 @@ bench: install ## ratios against the straightforward versions, measured side by 
 lock: ## resolve requirements.lock again (needs uv)
 	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--extra test --extra check pyproject.toml -o requirements.lock
+	printf '%s\n' snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep | uv pip compile --no-config \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
+		--constraint requirements.lock - -o requirements-slurm.lock
 
 clean: ## remove what was computed; raw data and the environment stay
 	rm -rf results reports .snakemake

@@ -43,7 +43,9 @@ def card(name: str) -> dict[str, Any]:
     """The network's card: paper, code, licence, sizes, counts, weights, published numbers, deviations."""
     import yaml
 
-    return yaml.safe_load((FOLDER / check(name) / "card.yaml").read_text(encoding="utf-8"))
+    # The C parser reads as the Python one does, six times faster: a plan reads every card.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((FOLDER / check(name) / "card.yaml").read_text(encoding="utf-8"), loader)
 
 
 def check_size(name: str, height: int, width: int) -> None:

@@ -197,17 +197,29 @@ def networks(args: argparse.Namespace) -> None:
 
 def doctor(args: argparse.Namespace) -> None:
     """Tell which raw data and weights are there, missing or wrong, and what to do about each."""
-    from functools import reduce
-
-    import baselines
-    from salstm import config
     from salstm.data import doctor
 
-    merged = reduce(config.merge, map(config.load, args.config))
-    checked = config.checked(merged, baselines.names())
-    findings = doctor.examine(checked, _cards(), deep=args.deep)
+    findings = doctor.examine(_checked(args.config), _cards(), deep=args.deep)
     sys.stdout.write(doctor.table(findings))
     doctor.judge(findings)
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Tell what the grid costs (hours, disk: estimates) and what of it is done."""
+    from salstm import budget, plan
+
+    checked = _checked(args.config)
+    results = args.results or Path("results") / checked["name"]
+    probed = results / "probe.csv"
+    if args.probe:
+        from salstm import devices
+
+        with devices.claim(devices.lock_folder(), devices.shared()):
+            from salstm import probe
+
+            probe.probe(checked, _builder, probed, args)
+    figures = budget.Figures(probed)
+    sys.stdout.write(plan.table(plan.plan(checked, _cards(), results, figures), figures))
 
 
 def weights(args: argparse.Namespace) -> None:
@@ -240,6 +252,16 @@ def _builder(baseline: str, recipe: dict[str, Any]) -> Any:
         card = baselines.card(baseline)["weights"]
         options["pretrained"] = weights.locate(Path("data/weights"), card)
     return partial(baselines.build, baseline, **options)
+
+
+def _checked(paths: list[Path]) -> dict[str, Any]:
+    """The configuration of these files, each laid over the one before."""
+    from functools import reduce
+
+    import baselines
+    from salstm import config
+
+    return config.checked(reduce(config.merge, map(config.load, paths)), baselines.names())
 
 
 def _cards() -> dict[str, Any]:
@@ -295,6 +317,14 @@ GRID = {"--grid": {"type": json.loads, "required": True, "help": "JSON"}}
 COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
 THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
 DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
+CONFIG = {
+    "--config": {
+        "type": Path,
+        "nargs": "+",
+        "default": [Path("config.yaml")],
+        "help": "each is laid over the one before",
+    }
+}
 STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
 }
@@ -412,13 +442,21 @@ COMMANDS = [
     (
         doctor,
         {
-            "--config": {
-                "type": Path,
-                "nargs": "+",
-                "default": [Path("config.yaml")],
-                "help": "each is laid over the one before",
-            },
+            **CONFIG,
             "--deep": {"action": "store_true", "help": "compare all data with the official (slow)"},
+        },
+    ),
+    (
+        plan,
+        {
+            **CONFIG,
+            "--results": {"type": Path, "help": "default: results/<name>"},
+            "--probe": {
+                "action": "store_true",
+                "help": "first time 20 iterations of each network and variant on this machine",
+            },
+            **THREADS,
+            **DEVICE,
         },
     ),
     (weights, {**BASELINE, **OUT}),

@@ -51,7 +51,9 @@ def claim(folder: Path, jobs_per_gpu: int = 1, poll_s: float = 1.0) -> Iterator[
     """Hold one GPU slot and point CUDA_VISIBLE_DEVICES at its GPU; waits until one is free.
 
     Call before torch is imported. The slot is an ``flock``: the kernel frees it when the process ends, also by
-    SIGKILL. Under SLURM the scheduler has chosen already, and nothing is claimed.
+    SIGKILL. Where SLURM gave a job one GPU (or none), nothing is left to claim. Where it gave several, as to a
+    Snakemake that runs its trainings inside one allocation, they are shared out among the jobs of that allocation;
+    on nodes that confine jobs every allocation counts its GPUs from 0, so each has locks of its own.
 
     Args:
         folder: where the lock files lie; on a local disk, shared by all jobs of this machine.
@@ -59,12 +61,14 @@ def claim(folder: Path, jobs_per_gpu: int = 1, poll_s: float = 1.0) -> Iterator[
         poll_s: seconds between two tries.
 
     Yields:
-        The id of the GPU, or None when there is none or SLURM manages them.
+        The id of the GPU, or None when there is none or SLURM chose it.
     """
-    ids = visible()
-    if not ids or "SLURM_JOB_ID" in os.environ:
+    ids, allocation = visible(), os.environ.get("SLURM_JOB_ID")
+    if not ids or (allocation and not _several_given(ids)):
         yield None
         return
+    if allocation:
+        folder = folder / f"slurm-{allocation}"
     folder.mkdir(parents=True, exist_ok=True)
     while (held := _first_free(folder, ids, jobs_per_gpu)) is None:
         time.sleep(poll_s)
@@ -74,6 +78,11 @@ def claim(folder: Path, jobs_per_gpu: int = 1, poll_s: float = 1.0) -> Iterator[
         yield chosen
     finally:
         os.close(descriptor)
+
+
+def _several_given(ids: list[str]) -> bool:
+    """Whether SLURM gave these GPUs: the node's own list, without CUDA_VISIBLE_DEVICES, may hold other jobs' ones."""
+    return len(ids) > 1 and "CUDA_VISIBLE_DEVICES" in os.environ
 
 
 def _first_free(folder: Path, ids: list[str], jobs_per_gpu: int) -> tuple[int, str] | None:

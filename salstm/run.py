@@ -40,7 +40,7 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         identity: dataset, baseline, variant, seed.
         args: of the command ``train``.
     """
-    device = _device(args)
+    device = device_of(args)
     machine = _machine(args, device)
     store = Store(args.cases)
     splits.check_trainable(store.manifest["source"], store.cases)
@@ -98,7 +98,7 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
         made: the cell's run.json.
         args: of the command ``predict``.
     """
-    device = _device(args)
+    device = device_of(args)
     store = Store(args.cases)
     model = _assembled(build, made).to(device)
     view = inference.View.of(made["recipe"], made["channels"])
@@ -128,7 +128,7 @@ def sparsity(
 
     from salstm import sparsity as stacks
 
-    device, store = _device(args), Store(args.cases)
+    device, store = device_of(args), Store(args.cases)
     found: list[dict[str, Any]] = []
     for folder, facts in zip(args.run_folders, made, strict=True):
         identity, recipe = facts["identity"], facts["recipe"]
@@ -156,7 +156,7 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
 
     from salstm import cost as counting
 
-    device = _device(args)
+    device = device_of(args)
     dataset = datasets.DATASETS[datasets.check(args.dataset)]
     rows = []
     for variant, recipe in args.recipes.items():
@@ -198,7 +198,12 @@ def _trained(build: Build, made: dict[str, Any], weights: Path, device: torch.de
     return model.to(device).eval()
 
 
-def _device(args: Namespace) -> torch.device:
+def device_of(args: Namespace) -> torch.device:
+    """The device that a command asks for by ``--device``; sets the threads that ``--threads`` asks for.
+
+    Raises:
+        RuntimeError: a GPU is asked for, and torch sees none.
+    """
     if args.threads:
         torch.set_num_threads(args.threads)
     name = getattr(args, "device", "cpu")

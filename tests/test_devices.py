@@ -96,6 +96,32 @@ def test_slurm_has_chosen_already(monkeypatch, tmp_path):
     assert not (tmp_path / "locks").exists()
 
 
+def test_the_gpus_of_one_slurm_allocation_are_shared_out_among_its_jobs(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with devices.claim(tmp_path) as first:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        with devices.claim(tmp_path) as second:
+            assert {first, second} == {"0", "1"}
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+            # Another allocation's GPU 0 is another GPU: it is free.
+            monkeypatch.setenv("SLURM_JOB_ID", "8")
+            with devices.claim(tmp_path) as third:
+                assert third == "0"
+
+
+def test_gpus_that_slurm_did_not_give_are_not_claimed(monkeypatch, tmp_path):
+    for name in ("nvidia0", "nvidia1"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(devices, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with devices.claim(tmp_path / "locks") as gpu:
+        assert gpu is None
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert not (tmp_path / "locks").exists()
+
+
 def test_jobs_learn_how_many_share_a_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv(devices.JOBS_PER_GPU, "1")
     devices.share(3)

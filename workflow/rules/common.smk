@@ -1,17 +1,23 @@
 # Input functions and the facts that the rules share; no rule stands here.
+import gc
 import hashlib
 import json
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import devices, limits, recipes
+from salstm import budget, devices, limits, recipes
 from salstm.data import datasets
+from salstm.data.amounts import amounts
 from salstm.fingerprint import fingerprint
+
+# A plan makes millions of small objects that live to its end: the collector would walk them over and over.
+gc.set_threshold(100_000, 20, 20)
 
 # `.venv/bin/snakemake` works without activating: the jobs' `python` is the one that runs Snakemake.
 os.environ["PATH"] = os.pathsep.join(
@@ -30,6 +36,7 @@ CELL = f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
 CASES = f"{RESULTS}/{{dataset}}/cases"
 ACTIVE = [dataset for dataset, chosen in config["grid"].items() if chosen]
 EDITIONS = [NAME, *(f"{NAME}-{dataset}" for dataset in config["grid"])]
+FIGURES = budget.Figures(Path(RESULTS) / "probe.csv")
 SELECTIONS = ["last", "best_val", "best_test"]
 COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
@@ -85,25 +92,71 @@ def split_of(wildcards):
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
-def recipe_of(wildcards):
+@cache
+def resolved(dataset, baseline, variant):
+    """The cell's recipe, the same for all its seeds."""
+    return recipes.resolve(config, dataset, baseline, variant)
+
+
+@cache
+def recipe_text(dataset, baseline, variant):
     """The cell's recipe as one line of JSON."""
-    return recipes.dump(
-        recipes.resolve(
-            config, wildcards.dataset, wildcards.baseline, wildcards.variant
-        )
-    )
+    return recipes.dump(resolved(dataset, baseline, variant))
+
+
+def recipe_of(wildcards):
+    """As recipe_text, for the wildcards of a rule."""
+    return recipe_text(wildcards.dataset, wildcards.baseline, wildcards.variant)
 
 
 def recipes_of(wildcards):
     """The recipes of all variants of a network on a dataset, as one line of JSON."""
     return recipes.dump(
         {
-            variant: recipes.resolve(
-                config, wildcards.dataset, wildcards.baseline, variant
-            )
+            variant: resolved(wildcards.dataset, wildcards.baseline, variant)
             for variant in config["variants"]
         }
     )
+
+
+@cache
+def amounts_of(dataset):
+    """Frames of a dataset, estimated where it is not prepared yet."""
+    cases = Path(CASES.format(dataset=dataset))
+    return amounts(dataset, config["datasets"][dataset], cases)
+
+
+@cache
+def estimate(dataset, baseline, variant):
+    """What a cell's training asks for: minutes to train, minutes to predict, megabytes. Estimates; docs/clusters.md."""
+    recipe, frames = resolved(dataset, baseline, variant), amounts_of(dataset)
+    work = budget.work(recipe, variant, frames, baselines.card(baseline))
+    train, predict = FIGURES.seconds((dataset, baseline, variant), "gpu", recipe, work)
+    return (
+        budget.minutes(train),
+        budget.minutes(predict),
+        budget.memory_mb(work, frames, recipe["size"]),
+    )
+
+
+def estimate_of(wildcards):
+    """As estimate, for the wildcards of a rule."""
+    return estimate(wildcards.dataset, wildcards.baseline, wildcards.variant)
+
+
+def minutes_of_training(wildcards):
+    """Minutes that a training asks a scheduler for."""
+    return estimate_of(wildcards)[0]
+
+
+def minutes_of_prediction(wildcards):
+    """Minutes that a prediction asks a scheduler for."""
+    return estimate_of(wildcards)[1]
+
+
+def memory_of(wildcards, attempt):
+    """Megabytes that a training or a prediction asks a scheduler for; twice as many when it is tried again."""
+    return estimate_of(wildcards)[2] * 2 ** (attempt - 1)
 
 
 def code_of_training(wildcards):
@@ -117,7 +170,7 @@ def code_of_training(wildcards):
 
 def weights_of(wildcards):
     """The backbone's weights that the recipe starts from, fetched before the training."""
-    recipe = recipes.resolve(config, wildcards.dataset, wildcards.baseline, "plain")
+    recipe = resolved(wildcards.dataset, wildcards.baseline, "plain")
     return f"data/weights/{wildcards.baseline}.json" if recipe["pretrained"] else []
 
 

@@ -4,6 +4,12 @@ rule data:
         expand(f"{RESULTS}/{{dataset}}/audit.csv", dataset=ACTIVE),
 
 
+# A cluster's compute nodes often have no way to the internet.
+localrules:
+    fetch,
+    weights,
+
+
 rule fetch:
     """Raw data: found, or made (phantoms), or downloaded; then listed with their hashes."""
     output:
@@ -40,7 +46,7 @@ rule prepare:
         raw=lambda w: dataset_of(w, "raw"),
         split=lambda w: dataset_of(w, "split"),
         size=lambda w: dataset_of(w, "size"),
-        cases=lambda w: CASES.format(dataset=w.dataset),
+        cases=CASES,
         lists=split_of,
         code=lambda w: fingerprint("salstm.data.datasets", *datasets.modules(w.dataset)),
     shell:
@@ -60,8 +66,8 @@ rule check:
     conda:
         "../envs/salstm.yaml"
     params:
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        code=lambda w: fingerprint("salstm.data.audit"),
+        cases=CASES,
+        code=fingerprint("salstm.data.audit"),
     shell:
         "python -m salstm check --dataset {wildcards.dataset} --cases {params.cases}"
         " --out {output} --log {log}"

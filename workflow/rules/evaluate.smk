@@ -15,11 +15,11 @@ rule predict:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=memory_of,
+        runtime=minutes_of_prediction,
     params:
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        cell=lambda w: CELL.format(**w),
+        cases=CASES,
+        cell=CELL,
         code=lambda w: fingerprint("salstm.inference", f"baselines.{w.baseline}"),
     shell:
         "python -m salstm predict --run {params.cell} --cases {params.cases}"
@@ -40,9 +40,9 @@ rule score:
         mem_mb=4000,
         runtime=60,
     params:
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        cell=lambda w: CELL.format(**w),
-        code=lambda w: fingerprint("salstm.scoring"),
+        cases=CASES,
+        cell=CELL,
+        code=fingerprint("salstm.scoring"),
     shell:
         "python -m salstm score --run {params.cell} --cases {params.cases}"
         " --out {output} --log {log}"

@@ -52,8 +52,8 @@ rule collect:
         "../envs/salstm.yaml"
     params:
         grid=grid_of,
-        results=lambda w: RESULTS,
-        out=lambda w: COLLECTED.format(edition=w.edition),
+        results=RESULTS,
+        out=COLLECTED,
         code=fingerprint("salstm.collection"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
@@ -76,8 +76,8 @@ rule claims:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        grid=lambda w: grid_text(NAME),
+        collected=COLLECTED,
+        grid=grid_text(NAME),
         limits=LIMITS,
         statistics=STATISTICS,
         code=fingerprint("salstm.verdict"),
@@ -105,7 +105,7 @@ rule tables:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
+        collected=COLLECTED,
         statistics=STATISTICS,
         code=fingerprint("salstm.tables"),
     shell:
@@ -131,8 +131,8 @@ rule figures:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        collected=COLLECTED,
+        results=RESULTS,
         code=fingerprint("salstm.figures"),
     shell:
         "python -m salstm figures --collected {params.collected} --results {params.results}"
@@ -157,7 +157,7 @@ rule export:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
+        collected=COLLECTED,
         code=fingerprint("salstm.exports"),
     shell:
         "python -m salstm export --collected {params.collected} --out {output} --log {log}"
@@ -184,8 +184,8 @@ rule page:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        collected=COLLECTED,
+        results=RESULTS,
         phantoms=PHANTOMS,
         templates=TEMPLATES,
         code=fingerprint("salstm.report"),

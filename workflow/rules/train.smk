@@ -19,13 +19,13 @@ rule train:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=2880,
+        mem_mb=memory_of,
+        runtime=minutes_of_training,
     params:
         recipe=recipe_of,
         code=code_of_training,
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        cell=lambda w: CELL.format(**w),
+        cases=CASES,
+        cell=CELL,
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
         " --variant {wildcards.variant} --seed {wildcards.seed} --recipe {params.recipe:q}"

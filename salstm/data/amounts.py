@@ -1,0 +1,116 @@
+"""How many frames a dataset trains, validates and tests on: counted where it is prepared, else as published."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "splits"
+
+FRAMES = {"synapse": 3779, "acdc": 1902, "isic2018": 2594, "cvc_clinicdb": 612}
+"""Frames of the labelled part: TransUNet (arXiv 2102.04306), the lists under splits/, the official pages."""
+
+NATIVE_PIXELS = {"synapse": 512 * 512, "acdc": 232 * 248, "cvc_clinicdb": 288 * 384}
+"""Pixels of a frame before it is resized, the mean for ACDC (acdc_patients.csv); ISIC2018's are not published."""
+
+OFFICIAL = {"isic2018": {"train": 2594, "val": 100, "test": 1000}}
+"""Frames of the official division, where a dataset has one."""
+
+PHANTOM = {
+    "synapse": ("volumes", 8, "slices", (12, 18), 1),
+    "acdc": ("patients", 12, "slices", (6, 9), 2),
+    "isic2018": ("images", 24, None, (1, 1), 1),
+    "cvc_clinicdb": ("sequences", 6, "frames", (8, 8), 1),
+}
+"""Of each phantom: key and default of its items, key and default of the frames of one, stacks an item."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Frames by split.
+
+    Attributes:
+        train: frames that train; each is the middle of one window an epoch.
+        val: frames that validate.
+        test: frames that test.
+        source: where the counts are from: 'prepared', 'phantom', 'published list' or 'share of the published total'.
+        pixels: of a native frame; None where it is not known before preparing.
+    """
+
+    train: int
+    val: int
+    test: int
+    source: str
+    pixels: float | None
+
+    @property
+    def total(self) -> int:
+        """Frames of all splits."""
+        return self.train + self.val + self.test
+
+
+def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
+    """Count a dataset's frames without its data where need be.
+
+    Args:
+        dataset: its name.
+        settings: its block of the configuration, defaults filled in.
+        cases: folder of the prepared cases, which need not be there.
+    """
+    table, split = cases / "cases.csv", settings["split"]
+    if table.is_file():
+        return _prepared(table)
+    if settings["phantom"]:
+        total, pixels = _phantom(dataset, settings["phantom"])
+        return Amounts(**_shared(total, split), source="phantom", pixels=pixels)
+    total, pixels = FRAMES[dataset], NATIVE_PIXELS.get(dataset)
+    path = FOLDER / f"{dataset}_{split['name']}.json"
+    if path.is_file():
+        return Amounts(**_listed(path, total), source="published list", pixels=pixels)
+    counts = OFFICIAL.get(dataset) if split["name"] == "official" else None
+    counts = counts or _shared(total, split)
+    return Amounts(**counts, source="share of the published total", pixels=pixels)
+
+
+def _prepared(table: Path) -> Amounts:
+    counts, pixels = {"train": 0, "val": 0, "test": 0}, 0
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            counts[row["split"]] += int(row["depth"])
+            pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
+    return Amounts(**counts, source="prepared", pixels=pixels / max(1, sum(counts.values())))
+
+
+def _listed(path: Path, total: int) -> dict[str, int]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "same_as" in content:
+        dataset = path.stem.split("_")[0]
+        return _listed(next(FOLDER.glob(f"{dataset}*_{content['same_as']}.json")), total)
+    lists = {part: len(entries) for part, entries in content["splits"].items()}
+    listed = sum(lists.values())
+    # The lists name frames, or groups of which the file may say how many slices they have.
+    counts = {part: round(total * number / listed) for part, number in lists.items()}
+    counts = {"train": 0, "val": 0, "test": 0, **counts, **content.get("slices", {})}
+    if "slices" in content:
+        missing = [part for part in lists if part not in content["slices"]]
+        for part in missing:
+            counts[part] = total - sum(content["slices"].values())
+    return counts
+
+
+def _shared(total: int, split: Mapping[str, Any]) -> dict[str, int]:
+    val = round(total * split.get("validation", 0.1))
+    test = round(total * split.get("test", 0.2))
+    return {"train": total - val - test, "val": val, "test": test}
+
+
+def _phantom(dataset: str, parameters: Mapping[str, Any]) -> tuple[int, float]:
+    items, many, frames, (low, high), stacks = PHANTOM[dataset]
+    depth = parameters.get(frames, (low, high)) if frames else (low, high)
+    low, high = depth if isinstance(depth, list | tuple) else (depth, depth)
+    sides = parameters.get("size", (72, 104))
+    return round(parameters.get(items, many) * stacks * (low + high) / 2), (sum(sides) / 2) ** 2
