@@ -174,10 +174,10 @@ def figures(args: argparse.Namespace) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write the results as other programs read them: challengeR, nnU-Net's summary, the claims."""
+    """Write the results as other programs read them: challengeR, nnU-Net, RO-Crate."""
     from salstm import exports
 
-    exports.write(args.collected, args.out)
+    exports.write(args.collected, args.results, args.out)
 
 
 def report(args: argparse.Namespace) -> None:
@@ -420,7 +420,7 @@ COMMANDS = [
     ),
     (tables, {**COLLECTED, **STATISTICS, **OUT}),
     (figures, {**COLLECTED, **RESULTS, **OUT}),
-    (export, {**COLLECTED, **OUT}),
+    (export, {**COLLECTED, **RESULTS, **OUT}),
     (
         report,
         {

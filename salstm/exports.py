@@ -1,15 +1,17 @@
-"""The numbers in other programs' formats: challengeR's long table, nnU-Net's summary, the claims."""
+"""The numbers in other programs' formats: challengeR's long table, nnU-Net's summaries, the claims, an RO-Crate."""
 
 from __future__ import annotations
 
 import logging
 import math
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm import collected, conventions, scoring
+from salstm import collected, conventions, crate, scoring
 from salstm.collected import IDENTITY, Collected, Frame, classes_of
+from salstm.data.case import read_cases
 from salstm.files import replacing, write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -22,15 +24,19 @@ COUNTS = {
     "n_ref": "reference_voxels",
 }
 SCORES = {"Dice": "dice", "IoU": "iou"}
-"""nnU-Net's keys -> columns of scores.csv. Its TN is no column there and is left out."""
-COPIED = ("claims.csv", "comparisons.csv")
+"""nnU-Net's keys -> columns of scores.csv; its TN is what is left of the case's voxels."""
+COPIED = ("cells", "sparsity", "comparisons", "claims", "ranking", "shares", "pairs")
 
 
-def write(collected_in: Path, out: Path) -> None:
-    """Write ``challenger_<protocol>_<metric>.csv``, ``summary.json`` and copies of the verdicts into a folder.
+def write(collected_in: Path, results: Path, out: Path) -> None:
+    """Write into a folder what other programs read.
+
+    ``challenger_<protocol>_<metric>.csv``; ``summary.json`` with the means of every cell, ``nnunet/<cell>.json`` with
+    its cases; copies of what was collected and judged; ``ro-crate-metadata.json``, which describes all of them.
 
     Args:
         collected_in: folder that ``collect`` and ``claims`` wrote.
+        results: results/<name>, for the sizes of the cases and the runs' records.
         out: the folder.
     """
     data = collected.read(collected_in)
@@ -38,48 +44,88 @@ def write(collected_in: Path, out: Path) -> None:
         rows = conventions.under_protocol(data.scores, protocol)
         for metric in METRICS:
             write_csv(out / f"challenger_{protocol}_{metric}.csv", scoring.long(rows, metric))
-    write_json(out / "summary.json", summary(data))
+    sizes = {one: voxels(results / one / "cases" / "cases.csv") for one in data.datasets}
+    whole = dict(summaries(data, sizes))
+    for name, one in whole.items():
+        write_json(out / "nnunet" / f"{name.replace('/', '-')}.json", one)
+    means = {
+        name: {**one, "metric_per_case": len(one["metric_per_case"])} for name, one in whole.items()
+    }
+    write_json(out / "summary.json", means)
     for name in COPIED:
-        if (collected_in / name).is_file():
-            with replacing(out / name) as temporary:
-                shutil.copyfile(collected_in / name, temporary)
+        if (collected_in / f"{name}.csv").is_file():
+            with replacing(out / f"{name}.csv") as temporary:
+                shutil.copyfile(collected_in / f"{name}.csv", temporary)
+    crate.write(data, results, out)
     log.info("machine-readable results in %s", out)
 
 
-def summary(data: Collected) -> dict[str, Any]:
-    """Every scored cell as nnU-Net's evaluation sums it up: ``foreground_mean``, and ``mean`` by label.
+def voxels(path: Path) -> dict[str, int]:
+    """Voxels of each case in native size, by its id; none if the cases are not on this machine."""
+    if not path.is_file():
+        return {}
+    return {one.id: one.depth * one.native_height * one.native_width for one in read_cases(path)}
+
+
+def summaries(
+    data: Collected, sizes: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every scored cell as nnU-Net's evaluation writes it: ``foreground_mean``, ``mean``, ``metric_per_case``.
 
     As nnU-Net does: native size, means over cases without the undefined ones; weights chosen on validation
-    (``best_val``). Its ``metric_per_case`` is scores.csv.
+    (``best_val``).
 
-    Returns:
-        'dataset/baseline/variant/seed<k>' -> its summary; a value is None where it is undefined.
+    Args:
+        data: what was collected.
+        sizes: voxels of the cases, by dataset and case; TN is None where they are not known.
+
+    Yields:
+        'dataset/baseline/variant/seed<k>' and its summary; a value is None where it is undefined.
     """
     rows = data.scores
     chosen = rows[(rows["scope"] == "native") & (rows["selection"] == "best_val")]
-    found = {}
     for key, cell in chosen.groupby(list(IDENTITY), sort=False):
         dataset, baseline, variant, seed = key  # type: ignore[misc]
-        labels = {name: at for at, name in enumerate(classes_of(dataset, cell), start=1)}
-        means = {
-            str(labels[name]): _means(part) for name, part in cell.groupby("class", sort=False)
+        labels = {name: str(at) for at, name in enumerate(classes_of(dataset, cell), start=1)}
+        known = cell["case"].map(dict(sizes.get(dataset, {}))).astype(float)
+        cell = cell.assign(TN=known - cell["tp"] - cell["fp"] - cell["fn"])
+        columns = {"TN": "TN", **SCORES, **COUNTS}
+        table = cell.rename(columns={value: name for name, value in columns.items()})
+        means = table.groupby("class", sort=False)[list(columns)].mean()
+        by_label = {
+            labels[str(name)]: _values(row)
+            for name, row in zip(means.index, means.to_dict("records"), strict=True)
         }
-        found[f"{dataset}/{baseline}/{variant}/seed{seed}"] = {
-            "foreground_mean": _over_labels(means),
-            "labels": {str(number): name for name, number in labels.items()},
-            "mean": means,
-        }
-    return found
+        yield (
+            f"{dataset}/{baseline}/{variant}/seed{seed}",
+            {
+                "foreground_mean": _over_labels(by_label),
+                "labels": {number: name for name, number in labels.items()},
+                "mean": by_label,
+                "metric_per_case": _per_case(table, labels, list(columns)),
+            },
+        )
 
 
-def _means(rows: Frame) -> dict[str, float | None]:
-    columns = {**SCORES, **COUNTS}
-    return {name: _value(rows[column].mean()) for name, column in columns.items()}
+def _per_case(table: Frame, labels: Mapping[str, str], names: list[str]) -> list[dict[str, Any]]:
+    """One entry per case; the files of both masks are named by the case's id."""
+    cases: dict[str, dict[str, Any]] = {}
+    for row in table[["case", "class", *names]].to_dict("records"):
+        values = _values({name: row[name] for name in names})
+        cases.setdefault(row["case"], {})[labels[row["class"]]] = values
+    return [
+        {"metrics": metrics, "prediction_file": case, "reference_file": case}
+        for case, metrics in cases.items()
+    ]
 
 
-def _over_labels(means: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
+def _values(row: Mapping[Any, Any]) -> dict[str, float | None]:
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _over_labels(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
     found = {}
-    for name in (*SCORES, *COUNTS):
+    for name in next(iter(means.values()), {}):
         known = [value for one in means.values() if (value := one[name]) is not None]
         found[name] = sum(known) / len(known) if known else None
     return found

@@ -60,6 +60,6 @@ def build(root: Path, made: Made, cases: Path | None = None, **options: Any) -> 
     verdict.write(folder, claims, STATISTICS, made.grid)
     tables.write(folder, synthetic.cards(), STATISTICS, out / "tables")
     figures.write(folder, results, out / "figures")
-    exports.write(folder, out / "data")
+    exports.write(folder, results, out / "data")
     report.write(folder, results, synthetic.cards(), out / "index.html", **options)
     return out / "index.html"

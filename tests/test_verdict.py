@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from rocrate.rocrate import ROCrate
 
 from salstm import collected, config, conventions, exports, limits, verdict
+from salstm.files import write_json
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -83,7 +88,7 @@ def exported(tmp_path: Path) -> Path:
     verdict.write(
         folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
     )
-    exports.write(folder, tmp_path / "data")
+    exports.write(folder, tmp_path, tmp_path / "data")
     return tmp_path
 
 
@@ -92,7 +97,8 @@ def test_challenger_reads_one_value_per_task_case_and_algorithm(exported):
     tables = {
         f"challenger_{one}_{two}.csv" for one in ("paper", "strict") for two in ("dice", "hd95")
     }
-    assert names == tables | {"summary.json", "claims.csv", "comparisons.csv"}
+    copies = {f"{one}.csv" for one in exports.COPIED}
+    assert names == tables | copies | {"summary.json", "nnunet", "ro-crate-metadata.json"}
     table: Any = pd.read_csv(exported / "data/challenger_strict_dice.csv", dtype={"TestCase": str})
     assert list(table.columns) == ["Task", "TestCase", "Algorithm", "MetricValue"]
     assert not table.duplicated(["Task", "TestCase", "Algorithm"]).any()
@@ -111,7 +117,7 @@ def test_the_summary_has_nnunets_keys_and_means(exported):
     assert len(found) == 18
     cell = found["acdc/mtunet/plain/seed0"]
     assert cell["labels"] == {"1": "RV", "2": "MYO", "3": "LV"}
-    assert set(cell["mean"]["1"]) == {"Dice", "IoU", "FN", "FP", "TP", "n_pred", "n_ref"}
+    assert set(cell["mean"]["1"]) == {"Dice", "IoU", "FN", "FP", "TN", "TP", "n_pred", "n_ref"}
     scores: Any = pd.read_csv(exported / "scores.csv")
     rows = scores[
         (scores["dataset"] == "acdc") & (scores["baseline"] == "mtunet") & (scores["variant"] == "plain")
@@ -122,8 +128,64 @@ def test_the_summary_has_nnunets_keys_and_means(exported):
     assert cell["foreground_mean"]["Dice"] == pytest.approx(means.mean())
 
 
+def test_every_cell_is_written_case_by_case_with_true_negatives():
+    columns = ("case", "class", "tp", "fp", "fn", "prediction_voxels", "reference_voxels")
+    rows = [("a", "RV", 5, 1, 2, 6, 7), ("a", "MYO", 0, 0, 0, 0, 0), ("b", "RV", 0, 3, 0, 3, 0)]
+    scores = pd.DataFrame(rows, columns=list(columns)).assign(
+        dataset="acdc", baseline="unet", variant="plain", seed=0, scope="native", selection="best_val",
+        dice=[10 / 13, np.nan, 0.0], iou=[5 / 8, np.nan, 0.0],
+    )  # fmt: skip
+    data: Any = SimpleNamespace(scores=scores)
+    ((name, found),) = exports.summaries(data, {"acdc": {"a": 100, "b": 50}})
+    assert name == "acdc/unet/plain/seed0"
+    first, second = found["metric_per_case"]
+    assert first["metrics"]["1"] == {
+        "TN": 92, "Dice": 10 / 13, "IoU": 5 / 8, "FN": 2, "FP": 1, "TP": 5, "n_pred": 6, "n_ref": 7,
+    }  # fmt: skip
+    assert first["metrics"]["2"]["Dice"] is None
+    assert first["metrics"]["2"]["TN"] == 100
+    assert (second["prediction_file"], second["metrics"]["1"]["TN"]) == ("b", 47)
+    assert found["mean"]["1"]["Dice"] == pytest.approx(5 / 13)
+    assert found["foreground_mean"]["Dice"] == pytest.approx(5 / 13)  # MYO is nowhere defined
+    ((_, unknown),) = exports.summaries(data, {})
+    assert unknown["mean"]["1"]["TN"] is None
+
+
+def test_the_crate_describes_every_file_and_every_run(tmp_path):
+    states = {("acdc", "mtunet", "salstm", 1): ("failed", "train: the loss is nan")}
+    folder = synthetic.collect(tmp_path / "collected", Made(states=states))
+    record = {
+        "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-02T10:00:00+00:00", "recipe_digest": "d1g",
+        "command": "python -m salstm train", "environment": {"commit": {"id": "abc123", "changed": True}},
+    }  # fmt: skip
+    write_json(tmp_path / "results/acdc/mtunet/plain/seed0/run.json", record)
+    for name in ("one", "two"):
+        exports.write(folder, tmp_path / "results", tmp_path / name)
+    written = (tmp_path / "one/ro-crate-metadata.json").read_bytes()
+    assert written == (tmp_path / "two/ro-crate-metadata.json").read_bytes()
+    crate = ROCrate(tmp_path / "one")  # the library reads what it is given
+    files = {one.id for one in crate.data_entities}
+    there = {
+        path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*.*")
+    }
+    assert files == there - {"ro-crate-metadata.json"}
+    summary: Any = crate.get("summary.json")
+    content = (tmp_path / "one/summary.json").read_bytes()
+    assert summary["sha256"] == hashlib.sha256(content).hexdigest()
+    done, failed = (
+        crate.get(f"#train-acdc-mtunet-{one}") for one in ("plain-seed0", "salstm-seed1")
+    )
+    assert done["startTime"] == record["started"]
+    assert "python -m salstm train; recipe d1g" in done["description"]
+    assert failed["actionStatus"] == "http://schema.org/FailedActionStatus"
+    assert failed["error"] == "train: the loss is nan"
+    assert "abc123 with changed files" in crate.get("#salstm")["version"]
+    assert str(crate.root_dataset["datePublished"]) == record["finished"]
+    assert crate.get("#data-acdc")["creditText"].startswith("Bernard")
+
+
 def test_exports_of_nothing(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
-    exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path / "data")
+    exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, tmp_path / "data")
     assert json.loads((tmp_path / "data/summary.json").read_text()) == {}
     assert (tmp_path / "data/challenger_paper_dice.csv").read_text().count("\n") == 1

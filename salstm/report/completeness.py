@@ -51,12 +51,12 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
     found = []
     made = [dataset for dataset in data.datasets if dataset in phantoms]
     if made:
-        which = " and ".join(map(dataset_name, made))
+        which = _listed(made)
         text = f"The data of {which} are phantoms that this program made: simple shapes in the official file layout. "
         text += "The numbers show that the pipeline works. They say nothing about the networks or the modules."
         found.append({"kind": "warning", "title": "Phantom data", "text": text})
     if alone := [dataset for dataset in data.datasets if dataset in STACKED_IMAGES]:
-        which = " and ".join(map(dataset_name, alone))
+        which = _listed(alone)
         text = f"On {which} a case has no neighbours that a module could use: the frame stands for its neighbours too "
         text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."
         found.append({"kind": "note", "title": "2D wiring", "text": text})
@@ -64,6 +64,12 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
         text = "There is no standard deviation over seeds, and a difference may be seed noise."
         found.append({"kind": "note", "title": "One seed", "text": text})
     return found
+
+
+def _listed(datasets: Sequence[str]) -> str:
+    """Names as a sentence lists them."""
+    *most, last = map(dataset_name, datasets)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _tally(cells: Frame) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def partial_report():
         f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
         f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} --out {page}/tables",
         f"{python} figures --collected {collected} --results {RESULTS} --out {page}/figures",
-        f"{python} export --collected {collected} --out {page}/data",
+        f"{python} export --collected {collected} --results {RESULTS} --out {page}/data",
         f"{python} report --collected {collected} --results {RESULTS} --phantoms {shlex.quote(PHANTOMS)}"
         f" --figures {page}/figures --out {page}/index.html",
     ]

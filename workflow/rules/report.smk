@@ -147,7 +147,7 @@ rule export:
     output:
         report(
             directory("reports/{edition}/data"),
-            patterns=["{file}.csv", "{file}.json"],
+            patterns=["{file}.csv", "{file,summary|ro-crate-metadata}.json"],
             caption="../report/data.rst",
             category="Data",
             labels={"file": "{file}"},
@@ -158,9 +158,11 @@ rule export:
         "../envs/salstm.yaml"
     params:
         collected=COLLECTED,
+        results=RESULTS,
         code=fingerprint("salstm.exports"),
     shell:
-        "python -m salstm export --collected {params.collected} --out {output} --log {log}"
+        "python -m salstm export --collected {params.collected} --results {params.results}"
+        " --out {output} --log {log}"
 
 
 rule page:
