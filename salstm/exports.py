@@ -58,8 +58,7 @@ def summary(data: Collected) -> dict[str, Any]:
     rows = data.scores
     chosen = rows[(rows["scope"] == "native") & (rows["selection"] == "best_val")]
     found = {}
-    for key, cell in chosen.groupby(list(IDENTITY), sort=False):
-        dataset, baseline, variant, seed = key  # type: ignore[misc]
+    for (dataset, baseline, variant, seed), cell in chosen.groupby(list(IDENTITY), sort=False):
         labels = {name: at for at, name in enumerate(classes_of(dataset, cell), start=1)}
         means = {
             str(labels[name]): _means(part) for name, part in cell.groupby("class", sort=False)
