@@ -84,8 +84,7 @@ def summaries(
     """
     rows = data.scores
     chosen = rows[(rows["scope"] == "native") & (rows["selection"] == "best_val")]
-    for key, cell in chosen.groupby(list(IDENTITY), sort=False):
-        dataset, baseline, variant, seed = key  # type: ignore[misc]
+    for (dataset, baseline, variant, seed), cell in chosen.groupby(list(IDENTITY), sort=False):
         labels = {name: str(at) for at, name in enumerate(classes_of(dataset, cell), start=1)}
         known = cell["case"].map(dict(sizes.get(dataset, {}))).astype(float)
         cell = cell.assign(TN=known - cell["tp"] - cell["fp"] - cell["fn"])

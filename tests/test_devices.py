@@ -142,3 +142,78 @@ def test_jobs_per_gpu_share_a_gpu_only_as_often_as_allowed(monkeypatch, tmp_path
     assert devices._first_free(tmp_path, ["0"], jobs) is None
     for descriptor, _ in held:
         os.close(descriptor)
+
+
+COMMAND = """
+import sys, time, types
+from pathlib import Path
+log, seconds = Path(sys.argv[1]), float(sys.argv[2])
+
+def train(build, identity, args):
+    import os
+    for state in ("start", "stop"):
+        with log.open("a") as file:
+            file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {time.monotonic()} {state}\\n")
+        time.sleep(seconds)
+
+run = types.ModuleType("salstm.run")
+run.train = train
+sys.modules["salstm.run"] = run
+import salstm
+salstm.run = run
+from salstm import cli
+arguments = "train --dataset acdc --baseline unet --variant plain --seed 0 --cases c --out o --recipe".split()
+sys.exit(cli.main([*arguments, '{"pretrained": false}']))
+"""
+"""``python -m salstm train`` with the training itself replaced by a short sleep: no torch, only the slots."""
+
+
+def command(tmp_path: Path, visible: str, jobs: int = 1) -> subprocess.Popen:
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible, devices.JOBS_PER_GPU: str(jobs)}
+    environment[devices.LOCKS] = str(tmp_path / "locks")
+    environment.pop("SLURM_JOB_ID", None)
+    arguments = [sys.executable, "-c", COMMAND, str(tmp_path / "log"), "0.1"]
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment)
+
+
+def most_at_once(log: Path) -> dict[str, int]:
+    """By GPU, how many trainings held it at the same time."""
+    events = [line.split() for line in log.read_text().splitlines()]
+    most: dict[str, int] = {}
+    for gpu in {name for name, _, _ in events}:
+        steps = [1 if state == "start" else -1 for name, _, state in events if name == gpu]
+        most[gpu] = max(sum(steps[: end + 1]) for end in range(len(steps)))
+    return most
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"), [("0,1", {"0", "1"}), ("GPU-1a2b-3c", {"GPU-1a2b-3c"})]
+)
+def test_six_trainings_never_share_a_gpu(tmp_path, visible, gpus):
+    jobs = [command(tmp_path, visible) for _ in range(6)]
+    assert [job.wait(120) for job in jobs] == [0] * 6
+    assert (tmp_path / "log").read_text().count("stop") == 6
+    assert most_at_once(tmp_path / "log") == dict.fromkeys(gpus, 1)
+
+
+def test_two_jobs_per_gpu_are_two_at_most(tmp_path):
+    jobs = [command(tmp_path, "5", jobs=2) for _ in range(5)]
+    assert [job.wait(120) for job in jobs] == [0] * 5
+    assert most_at_once(tmp_path / "log")["5"] <= 2
+
+
+def test_a_slot_is_free_only_when_the_loader_processes_are_gone_too(tmp_path):
+    """They hold the lock with their parent; a GPU whose memory they may use is not given away."""
+    claimed = devices._first_free(tmp_path, ["0"], 1)
+    assert claimed is not None
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    os.close(claimed[0])
+    try:
+        assert devices._first_free(tmp_path, ["0"], 1) is None
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert devices._first_free(tmp_path, ["0"], 1) is not None

@@ -298,3 +298,80 @@ def test_every_batch_has_a_size_of_the_list_and_a_resumed_run_draws_the_same(
 def test_scales_want_a_sigmoid(cases_folder, recipe, tmp_path):
     with pytest.raises(ValueError, match="softmax does not take; set scales to null"):
         run(cases_folder, {**recipe, "scales": [16]}, tmp_path)
+
+
+def on(machine: Machine, recipe: dict, cases: Path, folder: Path) -> tuple[Any, training.State]:
+    """A model trained with these options, and the state."""
+    network = model(recipe)
+    here = dataclasses.replace(setting(recipe, folder), machine=machine)
+    return network, training.train(network, Store(cases), here)
+
+
+def assert_close(one: Path, other: Path) -> None:
+    pairs = [weights(folder) for folder in (one, other)]
+    assert pairs[0].keys() == pairs[1].keys()
+    for key in pairs[0]:
+        torch.testing.assert_close(pairs[0][key], pairs[1][key], rtol=1e-3, atol=1e-4)
+
+
+def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
+    network, _ = on(Machine(channels_last=True), recipe, cases_folder, tmp_path / "last")
+    assert first(network).is_contiguous(memory_format=torch.channels_last)
+    assert not first(network).is_contiguous()
+    run(cases_folder, recipe, tmp_path / "first")
+    assert_close(tmp_path / "last", tmp_path / "first")
+
+
+def test_compiled_steps_change_no_name_and_no_prediction(
+    cases_folder, recipe, tmp_path, monkeypatch
+):
+    modes = []
+
+    def compiled(network: nn.Module):
+        def call(x: torch.Tensor) -> Any:
+            modes.append(network.training)
+            return network(x)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    on(Machine(compile=True), recipe, cases_folder, tmp_path / "compiled")
+    assert modes
+    assert all(modes), "evaluation passes the compiler, too"
+    run(cases_folder, recipe, tmp_path / "plain")
+    assert equal(weights(tmp_path / "compiled"), weights(tmp_path / "plain"))
+
+
+@pytest.mark.slow
+def test_the_compiler_itself_gives_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
+    recipe["epochs"] = 1
+    on(Machine(compile=True), recipe, cases_folder, tmp_path / "compiled")
+    run(cases_folder, recipe, tmp_path / "plain")
+    assert_close(tmp_path / "compiled", tmp_path / "plain")
+
+
+def test_a_micro_batch_is_kept_when_a_training_goes_on(cases_folder, recipe, tmp_path):
+    recipe["epochs"] = 1
+    folder = tmp_path / "cell"
+    on(Machine(micro_batch=3), recipe, cases_folder, folder)
+    _, state = on(Machine(), {**recipe, "epochs": 2}, cases_folder, folder)
+    assert (state.micro_batch, state.epoch) == (3, 2)
+    _, state = on(Machine(micro_batch=2), {**recipe, "epochs": 3}, cases_folder, folder)
+    assert state.micro_batch == 2
+    _, state = on(Machine(micro_batch=100), recipe, cases_folder, tmp_path / "other")
+    assert state.micro_batch == recipe["batch"]
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_bitwise_the_same_twice_and_again_after_a_stop(cases_folder, recipe, tmp_path):
+    for name, epochs in (("a", [2]), ("b", [2]), ("cut", [1, 2])):
+        for last in epochs:
+            here = dataclasses.replace(
+                setting(
+                    {**recipe, "epochs": last, "schedule": {"name": "constant"}}, tmp_path / name
+                ),
+                device=torch.device("cuda"),
+            )
+            training.train(model(recipe, "salstm"), Store(cases_folder), here)
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "cut"))

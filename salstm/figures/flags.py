@@ -48,9 +48,10 @@ def flagged(history: Frame) -> list[dict[str, Any]]:
         history: rows of one dataset.
     """
     found = []
-    for key, run in history.groupby(["baseline", "variant", "seed"], sort=False):
+    for (baseline, variant, seed), run in history.groupby(
+        ["baseline", "variant", "seed"], sort=False
+    ):
         if why := judge(run):
-            baseline, variant, seed = key  # type: ignore[misc]
             words = f"{baseline} {variant_name(variant)}, seed {seed}"
             found.append({"training": words, "why": why})
     return found

@@ -94,8 +94,11 @@ def _legend(figure: Any, variants: list[str]) -> None:
 
 def _facts(table: Frame, dataset: str) -> dict[str, Any]:
     name = dataset_name(dataset)
-    medians = table.groupby(["baseline", "variant"], sort=False)["dice"].median()
-    parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in medians.items())  # type: ignore[index]
+    groups = table.groupby(["baseline", "variant"], sort=False)["dice"]
+    parts = (
+        f"{baseline} {variant_name(variant)} {values.median():.3f}"
+        for (baseline, variant), values in groups
+    )
     return {
         "file": f"spread-{dataset}",
         "kind": "spread",

@@ -212,7 +212,8 @@ def test_options_of_the_machine_reach_the_training_and_rerun_nothing(prepared, u
     assert result.returncode == 0, result.stderr[-2000:]
     made = json.loads((prepared / CELL / "run.json").read_text())
     assert made["machine"] == {
-        "workers": 1, "micro_batch": 2, "channels_last": False, "compile": False, "tensorboard": False
+        "workers": 1, "micro_batch": 2, "channels_last": False, "compile": False, "recompute": False,
+        "tensorboard": False
     }  # fmt: skip
     plain = json.loads((undisturbed / CELL / "run.json").read_text())
     assert made["recipe_digest"] == plain["recipe_digest"]
