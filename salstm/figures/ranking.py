@@ -65,11 +65,11 @@ def draw(
 
 
 def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
-    for row in shares.dropna(subset="share").to_dict("records"):
-        place = order.index((row["baseline"], row["variant"]))
-        if row["share"] > 0:
-            shade = style.colour(row["variant"])
-            axes.scatter(row["at"], place, s=LARGEST * row["share"], color=shade, lw=0, zorder=3)
+    seen = shares[shares["share"] > 0]
+    places = [order.index(one) for one in zip(seen["baseline"], seen["variant"], strict=True)]
+    shades = [style.colour(variant) for variant in seen["variant"]]
+    sizes = (LARGEST * seen["share"]).to_numpy()
+    axes.scatter(seen["at"].to_numpy(), places, s=sizes, c=shades, linewidths=0, zorder=3)
     axes.set_yticks(range(len(order)), [f"{one} {variant_name(two)}" for one, two in order])
     axes.set_xticks(range(1, len(order) + 1, 1 + len(order) // 16))
     axes.set_xlim(0.4, len(order) + 0.6)
@@ -78,15 +78,15 @@ def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
 
 
 def _map(axes: Axes, pairs: Frame, order: list[tuple[str, str]]) -> None:
-    for row in pairs.to_dict("records"):
-        better = order.index((row["baseline"], row["variant"]))
-        worse = order.index((row["over_baseline"], row["over_variant"]))
-        if told_apart(row):
-            axes.scatter(
-                worse, better, s=60, marker="s", color=style.colour(row["variant"]), lw=0, zorder=3
-            )
-        elif row["gain"] > 0:
-            axes.scatter(worse, better, s=4, color=style.FAINT, lw=0, zorder=3)
+    rows = [row for row in pairs.to_dict("records") if row["gain"] > 0]
+    for marker, size, found in (
+        ("s", 60, [row for row in rows if told_apart(row)]),
+        ("o", 4, [row for row in rows if not told_apart(row)]),
+    ):
+        across = [order.index((row["over_baseline"], row["over_variant"])) for row in found]
+        down = [order.index((row["baseline"], row["variant"])) for row in found]
+        shades = [style.colour(row["variant"]) if marker == "s" else style.FAINT for row in found]
+        axes.scatter(across, down, s=size, marker=marker, c=shades, linewidths=0, zorder=3)
     names = [f"{one} {variant_name(two)}" for one, two in order]
     axes.set_xticks(range(len(order)), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.5, len(order) - 0.5)
