@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from salstm import statistics
+from salstm.collected import Frame
 from salstm.effects import LOWER_IS_BETTER
 
 KEYS = ("dataset", "baseline", "variant")
@@ -50,7 +51,7 @@ class Values:
     groups: np.ndarray
 
 
-def per_case(rows: pd.DataFrame, metric: str) -> Values:
+def per_case(rows: Frame, metric: str) -> Values:
     """The mean over classes, then seeds, of every case and algorithm.
 
     Args:
@@ -67,13 +68,13 @@ def per_case(rows: pd.DataFrame, metric: str) -> Values:
 
 
 def rank(
-    scores: pd.DataFrame,
+    scores: Frame,
     metrics: Sequence[str],
     generator: np.random.Generator,
     *,
     level: float = 0.95,
     resamples: int = 10_000,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[Frame, Frame, Frame]:
     """Rank all networks and variants of each dataset, again on draws of the groups, and test every pair.
 
     Args:

@@ -283,7 +283,7 @@ def _by_group(values: Floats, groups: NDArray) -> tuple[Floats, NDArray[np.bool_
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.zeros((int(index.max()) + 1 if len(index) else 0, values.shape[1]))
     np.add.at(sums, index, np.nan_to_num(values))
-    return sums, ~np.isnan(values).all(axis=0) if len(values) else np.zeros(len(sums.T), np.bool_)
+    return sums, np.asarray(np.logical_not(np.isnan(values)).any(axis=0))
 
 
 def _all_signs(groups: int) -> Iterator[Floats]:
@@ -292,12 +292,14 @@ def _all_signs(groups: int) -> Iterator[Floats]:
     for start in range(0, count, size):
         numbers = np.arange(start, min(start + size, count))[:, None]
         bits = numbers >> np.arange(max(groups - 1, 0)) & 1
-        yield np.hstack((np.ones((len(numbers), min(groups, 1))), 1.0 - 2 * bits))
+        fixed = np.ones((len(numbers), min(groups, 1)))
+        yield np.hstack((fixed, 1.0 - 2 * bits)).astype(np.float64)
 
 
 def _some_signs(groups: int, generator: np.random.Generator, resamples: int) -> Iterator[Floats]:
     for count in _batches(resamples, groups):
-        yield 1.0 - 2 * generator.integers(0, 2, (count, groups), dtype=np.int8)
+        drawn = generator.integers(0, 2, (count, groups), dtype=np.int8)
+        yield (1.0 - 2 * drawn).astype(np.float64)
 
 
 def _better(means: Floats) -> NDArray[np.intp]:

@@ -27,7 +27,7 @@ def made(values: dict[str, list[float]], groups: list[str], **more: Any) -> Any:
     return pd.DataFrame(rows)
 
 
-def ranked(rows, metrics=("dice",), resamples=4000):
+def ranked(rows, metrics=("dice",), resamples=4000) -> tuple[Any, Any, Any]:
     return ranking.rank(rows, metrics, np.random.default_rng(1), resamples=resamples)
 
 
@@ -40,9 +40,11 @@ def brute_force() -> dict[tuple[str, int], float]:
     counts: dict[tuple[str, int], float] = {}
     for draw in itertools.product("pqr", repeat=3):
         cases = [at for one in draw for at, group in enumerate(GROUPS) if group == one]
-        means = {name: np.mean([found[at] for at in cases]) for name, found in VALUES.items()}
+        means = {
+            name: float(np.mean([found[at] for at in cases])) for name, found in VALUES.items()
+        }
         for name, mean in means.items():
-            place = 1 + sum(other > mean for other in means.values())
+            place = 1 + sum(1 for other in means.values() if other > mean)
             counts[name, place] = counts.get((name, place), 0) + 1 / 27
     return counts
 
@@ -106,7 +108,7 @@ def test_what_cannot_be_drawn_again_says_why(values, groups, why, tmp_path):
     found = frames[0]
     assert found["reason"].str.contains(why).all()
     assert found[["low", "high", "first", "tau"]].isna().all().all()
-    judged = dict(zip(("ranking", "shares", "pairs"), frames, strict=True))
+    judged: dict[str, Any] = dict(zip(("ranking", "shares", "pairs"), frames, strict=True))
     grid = {"acdc": tuple(values)}
     data = collected.read(synthetic.collect(tmp_path, Made(grid=grid, variants=("plain",))))
     assert figure.draw(data, judged, "acdc", tmp_path) is None

@@ -40,17 +40,34 @@ def comparison(data, dataset="acdc", protocol="strict"):
     return numbers.comparison(data, synthetic.cards(), dataset, protocol)
 
 
+INNER = ("acdc", "cvc_clinicdb")
+"""Scored without the first and last frame under the protocol of the paper."""
+
+
+def counted(record: dict, protocol: str) -> dict:
+    """A raw row as a protocol counts it, from docs/protocols.md, without the library's conventions."""
+    found, wanted = record["prediction_voxels"] > 0, record["reference_voxels"] > 0
+    if found and wanted:
+        return record
+    if protocol == "paper":
+        return {**record, "dice": 1.0 if found else 0.0, "hd95": 0.0}
+    if not found and not wanted:
+        return {**record, "dice": np.nan, "hd95": np.nan}
+    return {**record, "dice": 0.0, "hd95": record["diagonal"]}
+
+
 def by_hand(folder: Path, row: dict) -> tuple[float, float]:
     """Mean and sd over seeds of one number, with plain loops over the file's rows."""
-    protocol = conventions.PROTOCOLS[row["protocol"]]
-    convention = conventions.CONVENTIONS[protocol.convention_for(row["dataset"])]
     scores: Any = pd.read_csv(folder / "scores.csv")
+    paper = row["protocol"] == "paper"
+    scope = ("inner" if row["dataset"] in INNER else "stored") if paper else "native"
     rows = scores[
-        (scores["scope"] == convention.scope) & (scores["selection"] == protocol.selection)
+        (scores["scope"] == scope) & (scores["selection"] == ("best_test" if paper else "best_val"))
     ]
     seeds = {}
-    for record in convention.rule(rows).to_dict("records"):
-        if all(record[key] == row[key] for key in ("dataset", "baseline", "variant")):
+    for raw in rows.to_dict("records"):
+        if all(raw[key] == row[key] for key in ("dataset", "baseline", "variant")):
+            record = counted(raw, row["protocol"])
             seeds.setdefault(record["seed"], {}).setdefault(record["class"], []).append(record)
     values = []
     for classes in seeds.values():

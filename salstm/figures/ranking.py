@@ -14,7 +14,7 @@ from salstm.tables.ranking import LEVEL, told_apart, why_empty
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROW = 0.17
+ROW = 0.2
 """Inches of an algorithm's line."""
 LARGEST = 90.0
 """Area of the dot of a rank that every draw gives, in square points."""
@@ -50,15 +50,15 @@ def draw(
     ]
     metrics = list(dict.fromkeys(ranking["metric"]))
     with style.styled() as pyplot:
-        side = ROW * len(order)
-        size = (2 * side + 4.6, len(metrics) * (max(side, 0.9) + 0.75) + 0.35)
+        side = max(ROW * len(order), 0.7)
+        size = (2 * max(side, 2.1) + 2.2, len(metrics) * (side + 0.6))
         figure, axes = pyplot.subplots(len(metrics), 2, figsize=size, squeeze=False, sharey=True)
         for (left, right), metric in zip(axes, metrics, strict=True):
             _ranks(left, shares[shares["metric"] == metric], order)
             _map(right, pairs[pairs["metric"] == metric], order)
             name = NAMES.get(metric, metric)
             left.set_title(f"{name}: rank in the draws")
-            right.set_title(f"{name}: row clearly better than column")
+            right.set_title(f"{name}: row better than column")
         figure.tight_layout()
         style.save(figure, out / f"ranking-{dataset}")
     return _facts(ranking, pairs, dataset)
@@ -70,7 +70,8 @@ def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
     shades = [style.colour(variant) for variant in seen["variant"]]
     sizes = (LARGEST * seen["share"]).to_numpy()
     axes.scatter(seen["at"].to_numpy(), places, s=sizes, c=shades, linewidths=0, zorder=3)
-    axes.set_yticks(range(len(order)), [f"{one} {variant_name(two)}" for one, two in order])
+    names = (f"{one} {variant_name(two)}  {at}" for at, (one, two) in enumerate(order, start=1))
+    axes.set_yticks(range(len(order)), list(names))
     axes.set_xticks(range(1, len(order) + 1, 1 + len(order) // 16))
     axes.set_xlim(0.4, len(order) + 0.6)
     axes.set_ylim(len(order) - 0.5, -0.5)
@@ -87,8 +88,7 @@ def _map(axes: Axes, pairs: Frame, order: list[tuple[str, str]]) -> None:
         down = [order.index((row["baseline"], row["variant"])) for row in found]
         shades = [style.colour(row["variant"]) if marker == "s" else style.FAINT for row in found]
         axes.scatter(across, down, s=size, marker=marker, c=shades, linewidths=0, zorder=3)
-    names = [f"{one} {variant_name(two)}" for one, two in order]
-    axes.set_xticks(range(len(order)), names, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(order)), [str(at) for at in range(1, len(order) + 1)])
     axes.set_xlim(-0.5, len(order) - 0.5)
     axes.plot(
         [-0.5, len(order) - 0.5], [-0.5, len(order) - 0.5], color=style.GRID, lw=0.8, zorder=1
@@ -124,8 +124,8 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         "caption": "Left: the patients or sequences are drawn again and everything is ranked on each draw; a dot's "
         "area is the share of the draws with that rank. Kendall's tau of the draws to the order found: "
         f"{firm or 'none'}. Right: a square where the row is better than the column beyond chance (p ≤ {LEVEL} by sign "
-        "flips of the groups, Holm over the pairs of the panel), a dot where it is merely better. Means over classes "
-        "and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and "
+        "flips of the groups, Holm over the pairs of the panel), a dot where it is merely better; columns by the rows' numbers. Means over "
+        "classes and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and "
         f"decide no claim.{short}",
         "alt": f"Order on {name}: {len(clear)} of {len(pairs)} pairs are told apart.",
     }

@@ -48,7 +48,7 @@ def build(
         for baseline in data.baselines(dataset)
         for variant in data.variants
     ]
-    heads = [HEADINGS.get(metric, metric).split(" [")[0] for metric in metrics]
+    heads = [str(HEADINGS.get(metric, metric)).split(" [")[0] for metric in metrics]
     columns = tuple(Column(head, name) for head in heads for name in COLUMNS)
     return Table(
         f"{dataset}_ranking",
