@@ -88,6 +88,10 @@ def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    if isinstance(value, list):
+        return [_with_defaults(one, schema.get("items", {}), root) for one in value]
+    if isinstance(value, str) and schema.get("type") == "integer" and value.isdecimal():
+        return int(value)  # `snakemake --config 'seeds=[0,1]'` gives a list of texts
     if not isinstance(value, dict):
         return value
     filled = dict(value)

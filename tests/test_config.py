@@ -91,3 +91,10 @@ def test_merging_lays_keys_over_and_replaces_lists():
     base = {"a": {"x": 1, "y": 2}, "l": [1, 2]}
     assert config.merge(base, {"a": {"y": 3}, "l": [9]}) == {"a": {"x": 1, "y": 3}, "l": [9]}
     assert base == {"a": {"x": 1, "y": 2}, "l": [1, 2]}
+
+
+def test_seeds_from_the_command_line_are_numbers(paper):
+    """`snakemake --config 'seeds=[0,1]'` hands over a list of texts."""
+    assert config.checked({**paper, "seeds": ["0", "7"]}, NETWORKS)["seeds"] == [0, 7]
+    with pytest.raises(config.ConfigError, match=r"seeds\.0: '1\.5' is not of type 'integer'"):
+        config.checked({**paper, "seeds": ["1.5"]}, NETWORKS)
