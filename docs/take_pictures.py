@@ -47,9 +47,13 @@ def main() -> None:
         page = browser.new_page(viewport=FRAME, color_scheme="light")  # type: ignore[arg-type]
         page.goto(args.page.resolve().as_uri())
         page.add_style_tag(content="nav { position: static !important } html { scroll-padding: 0 }")
-        page.evaluate("for (const one of document.querySelectorAll('#rules ~ details')) one.open = true")
+        page.evaluate(
+            "for (const one of document.querySelectorAll('#rules ~ details')) one.open = true"
+        )
         for name, place in SECTIONS.items():
-            top = page.locator(place).evaluate("element => element.getBoundingClientRect().top + scrollY")
+            top = page.locator(place).evaluate(
+                "element => element.getBoundingClientRect().top + scrollY"
+            )
             page.evaluate("top => scrollTo(0, top)", top)
             page.wait_for_timeout(300)  # pictures are decoded when they come into sight
             (args.out / f"{name}.png").write_bytes(small(page.screenshot()))

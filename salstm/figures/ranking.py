@@ -123,9 +123,9 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         "title": f"{name}: how firm the order is",
         "caption": "Left: the patients or sequences are drawn again and everything is ranked on each draw; a dot's "
         "area is the share of the draws with that rank. Kendall's tau of the draws to the order found: "
-        f"{firm or 'none'}. Right: a square where the row is better than the column beyond chance (p ≤ {LEVEL} by sign "
-        "flips of the groups, Holm over the pairs of the panel), a dot where it is merely better; columns by the rows' numbers. Means over "
-        "classes and seeds, in the declared tests' protocol. Exploration: these pairs are not among the declared tests and "
-        f"decide no claim.{short}",
+        f"{firm or 'none'}. Right: a square where the row is better than the column (by the rows' numbers) beyond "
+        f"chance (p ≤ {LEVEL} by sign flips of the groups, Holm over the pairs of the panel), a dot where it is merely "
+        "better. Means over classes and seeds, in the declared tests' protocol. Exploration: these pairs are not among "
+        f"the declared tests and decide no claim.{short}",
         "alt": f"Order on {name}: {len(clear)} of {len(pairs)} pairs are told apart.",
     }
