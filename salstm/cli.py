@@ -163,14 +163,14 @@ def tables(args: argparse.Namespace) -> None:
     """Write the comparison tables as CSV, Markdown and LaTeX."""
     from salstm import tables
 
-    tables.write(args.collected, _cards(), args.statistics, args.out)
+    tables.write(args.collected, _cards(), args.statistics, args.out, args.phantoms)
 
 
 def figures(args: argparse.Namespace) -> None:
     """Draw the figures."""
     from salstm import figures
 
-    figures.write(args.collected, args.results, args.out)
+    figures.write(args.collected, args.results, args.out, args.phantoms)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -314,6 +314,13 @@ RUN = {
 }
 RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
 GRID = {"--grid": {"type": json.loads, "required": True, "help": "JSON"}}
+PHANTOMS = {
+    "--phantoms": {
+        "type": json.loads,
+        "default": "[]",
+        "help": "datasets that are made up, JSON",
+    }
+}
 COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
 THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
 DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
@@ -418,8 +425,8 @@ COMMANDS = [
             },
         },
     ),
-    (tables, {**COLLECTED, **STATISTICS, **OUT}),
-    (figures, {**COLLECTED, **RESULTS, **OUT}),
+    (tables, {**COLLECTED, **STATISTICS, **PHANTOMS, **OUT}),
+    (figures, {**COLLECTED, **RESULTS, **PHANTOMS, **OUT}),
     (export, {**COLLECTED, **RESULTS, **OUT}),
     (
         report,
@@ -430,11 +437,7 @@ COMMANDS = [
                 "type": Path,
                 "help": "what figures wrote; default: figures beside --out",
             },
-            "--phantoms": {
-                "type": json.loads,
-                "default": "[]",
-                "help": "datasets that are made up, JSON",
-            },
+            **PHANTOMS,
             **OUT,
         },
     ),

@@ -22,7 +22,7 @@ from salstm.modules.wrapper import Attached
 from salstm.provenance import now
 from salstm.recipes import resolve
 from salstm.run import device_of
-from salstm.training import PRECISIONS, build_optimizer
+from salstm.step import PRECISIONS, build_optimizer
 
 log = logging.getLogger(__name__)
 

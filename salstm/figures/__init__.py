@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 from salstm import collected
@@ -16,13 +17,14 @@ LIST = "figures.json"
 """What the report reads: one entry a figure, with its title, caption and text alternative."""
 
 
-def write(collected_in: Path, results: Path, out: Path) -> None:
+def write(collected_in: Path, results: Path, out: Path, phantoms: Collection[str] = ()) -> None:
     """Draw every figure of a grid into a folder, and list them in ``figures.json``.
 
     Args:
         collected_in: folder that ``collect`` wrote.
         results: results/<name>, for predictions and prepared cases.
         out: the folder of the figures.
+        phantoms: datasets that are made up: nobody else has scored their cases.
     """
     data = collected.read(collected_in)
     comparisons = collected.judged(collected_in, "comparisons")
@@ -32,8 +34,9 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
     for dataset in data.datasets:
         drawn = [forest.draw(comparisons, units, dataset, out)]
         drawn.append(ranking.draw(data, ranked, dataset, out))
-        kinds = (spread, pareto, curves, agreement, sparsity)
+        kinds = (spread, pareto, curves, sparsity)
         drawn += [kind.draw(data, dataset, out) for kind in kinds]
+        drawn.append(None if dataset in phantoms else agreement.draw(data, dataset, out))
         entries += [facts for facts in drawn if facts]
         entries += cases.draw(data, results, dataset, out)
     write_json(out / LIST, {"figures": entries})

@@ -31,20 +31,17 @@ def recomputed(network: nn.Module, frames: Tensor) -> Any:
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Normalise by the batch, as in training, without moving the running statistics."""
     norms = [one for one in network.modules() if isinstance(one, _NormBase)]
-    kept = [
-        (
-            one,
-            one.momentum,
-            None if one.num_batches_tracked is None else int(one.num_batches_tracked),
-        )
-        for one in norms
-    ]
+    kept = [(one, one.momentum, _steps(one)) for one in norms]
     try:
         for one in norms:
             one.momentum = 0.0
         yield
     finally:
-        for one, momentum, batches in kept:
+        for one, momentum, steps in kept:
             one.momentum = momentum
-            if batches is not None:
-                one.num_batches_tracked.fill_(batches)
+            if one.num_batches_tracked is not None:
+                one.num_batches_tracked.fill_(steps)
+
+
+def _steps(norm: _NormBase) -> int:
+    return 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)

@@ -92,7 +92,9 @@ def _context(
         "gaps": completeness.gaps(data, cards),
         "protocols": conventions.PROTOCOLS,
         "shown": SHOWN,
-        "datasets": [_dataset(data, cards, tidy, one) for one in data.datasets],
+        "datasets": [
+            _dataset(data, cards, tidy, one, made_up=one in phantoms) for one in data.datasets
+        ],
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
         "cautions": {one: origin.caution(found) for one, found in audits.items()},
@@ -139,13 +141,18 @@ def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
 
 
 def _dataset(
-    data: Collected, cards: Mapping[str, Any], tidy: Mapping[tuple[str, str], Any], dataset: str
+    data: Collected,
+    cards: Mapping[str, Any],
+    tidy: Mapping[tuple[str, str], Any],
+    dataset: str,
+    *,
+    made_up: bool,
 ) -> dict[str, Any]:
     found = {}
     for protocol in conventions.PROTOCOLS:
         made = tables.build(tidy[dataset, protocol], data, cards)
         found[protocol] = [_shown_table(table) for table in made]
-    beside = agreement.build(data, dataset)
+    beside = None if made_up else agreement.build(data, dataset)
     shown = _shown_table(beside) if beside else None
     return {"key": dataset, "name": dataset_name(dataset), "tables": found, "authors": shown}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 
 
 def write(
-    collected_in: Path, cards: Mapping[str, Any], statistics: Mapping[str, Any], out: Path
+    collected_in: Path,
+    cards: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    out: Path,
+    phantoms: Collection[str] = (),
 ) -> None:
     """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder, and the other tables of the report likewise.
 
@@ -40,6 +44,7 @@ def write(
         cards: by network.
         statistics: config's statistics.
         out: the folder of the tables.
+        phantoms: datasets that are made up; their ids are those of the official files, their cases are not.
     """
     data = collected.read(collected_in)
     judged = {one: collected.judged(collected_in, one) for one in JUDGED}
@@ -50,7 +55,7 @@ def write(
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
-        for table in others(data, judged, cards, dataset):
+        for table in others(data, judged, cards, dataset, made_up=dataset in phantoms):
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])
@@ -58,7 +63,12 @@ def write(
 
 
 def others(
-    data: Collected, judged: Mapping[str, Frame], cards: Mapping[str, Any], dataset: str
+    data: Collected,
+    judged: Mapping[str, Frame],
+    cards: Mapping[str, Any],
+    dataset: str,
+    *,
+    made_up: bool = False,
 ) -> list[Table]:
     """The tables of a dataset beside the comparison; those that hold nothing are left out.
 
@@ -67,6 +77,7 @@ def others(
         judged: ``JUDGED`` as ``claims`` wrote them.
         cards: by network.
         dataset: one of the datasets.
+        made_up: whether its cases are phantoms, which nobody else has scored.
     """
     comparisons = judged["comparisons"]
     unit = numbers.units(data, comparisons)[dataset]
@@ -78,7 +89,7 @@ def others(
         ranks.by_selection(data, cards, dataset),
         cost.build(data, cards, dataset),
         sparsity.build(data, cards, dataset),
-        agreement.build(data, dataset),
+        None if made_up else agreement.build(data, dataset),
     ]
     return [table for table in found if table and table.columns]
 

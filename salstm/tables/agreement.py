@@ -35,13 +35,18 @@ def build(data: Collected, dataset: str, resamples: int = 10_000) -> Table | Non
         heading = HEADINGS[metric].format(unit="voxel")
         columns += [Column(heading, one) for one in ("ours", "theirs", "difference", "limits")]
     rows = [
-        Row((variant_name(str(variant)), SELECTIONS[str(selection)]), tuple(_row(part)))
-        for (variant, selection), part in table.groupby(["variant", "selection"], sort=False)
+        Row((variant_name(names[0]), SELECTIONS[names[1]]), tuple(_row(part)))
+        for names, part in _groups(table)
     ]
     title = f"{dataset_name(dataset)}: ours and the authors' own numbers"
     return Table(
         f"{dataset}_authors", title, ("MT-UNet", "Weights"), tuple(columns), tuple(rows), NOTES
     )
+
+
+def _groups(table: Frame) -> Any:
+    """Pairs of (variant, selection) and their rows."""
+    return table.groupby(["variant", "selection"], sort=False)
 
 
 def _row(part: Frame) -> list[Cell]:

@@ -290,13 +290,14 @@ def partial_report():
     """
     collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
     python = f"{shlex.quote(sys.executable)} -m salstm"
+    made_up = f"--phantoms {shlex.quote(PHANTOMS)}"
     commands = [
         f"{python} claims --collected {collected} --statistics {shlex.quote(STATISTICS)}"
         f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
-        f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} --out {page}/tables",
-        f"{python} figures --collected {collected} --results {RESULTS} --out {page}/figures",
+        f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} {made_up} --out {page}/tables",
+        f"{python} figures --collected {collected} --results {RESULTS} {made_up} --out {page}/figures",
         f"{python} export --collected {collected} --results {RESULTS} --out {page}/data",
-        f"{python} report --collected {collected} --results {RESULTS} --phantoms {shlex.quote(PHANTOMS)}"
+        f"{python} report --collected {collected} --results {RESULTS} {made_up}"
         f" --figures {page}/figures --out {page}/index.html",
     ]
     collect = f"{python} collect --results {RESULTS} --grid {shlex.quote(grid_text(NAME))} --out {collected}"

@@ -107,9 +107,10 @@ rule tables:
     params:
         collected=COLLECTED,
         statistics=STATISTICS,
+        phantoms=PHANTOMS,
         code=fingerprint("salstm.tables"),
     shell:
-        "python -m salstm tables --collected {params.collected}"
+        "python -m salstm tables --collected {params.collected} --phantoms {params.phantoms:q}"
         " --statistics {params.statistics:q} --out {output} --log {log}"
 
 
@@ -133,10 +134,11 @@ rule figures:
     params:
         collected=COLLECTED,
         results=RESULTS,
+        phantoms=PHANTOMS,
         code=fingerprint("salstm.figures"),
     shell:
         "python -m salstm figures --collected {params.collected} --results {params.results}"
-        " --out {output} --log {log}"
+        " --phantoms {params.phantoms:q} --out {output} --log {log}"
 
 
 rule export:

@@ -46,7 +46,11 @@ def jobs() -> dict[int, tuple[str, str, str]]:
         ["squeue", "--noheader", form], capture_output=True, text=True, check=True
     ).stdout
     rows = [line.split("|") for line in text.splitlines()]
-    return {int(row[3].rsplit("_", 1)[1]): tuple(row[:3]) for row in rows if "rule_train" in row[3]}
+    return {
+        int(row[3].rsplit("_", 1)[1]): (row[0], row[1], row[2])
+        for row in rows
+        if "rule_train" in row[3]
+    }
 
 
 def wait(what: str, true: Callable[[], bool], seconds: float = 600) -> None:
