@@ -17,6 +17,7 @@ from typing import Any
 log = logging.getLogger("salstm")
 
 EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SELECTIONS = ("last", "best_val", "best_test")
 
 
@@ -73,6 +74,8 @@ def fetch(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Turn raw files into cases: one orientation, one size, split, one memory map."""
+    # Threads work on a case each. Snakemake gives BLAS as many again, read at numpy's import: they would spin.
+    os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
     from salstm.data import datasets
     from salstm.files import read_json
 

@@ -8,6 +8,7 @@ import pytest
 
 import baselines
 from salstm import config
+from salstm.data import datasets
 
 ROOT = Path(__file__).parent.parent
 NETWORKS = baselines.names()
@@ -23,6 +24,12 @@ def test_the_papers_grid_has_fifteen_networks_and_sixty_cells_a_seed(paper):
     assert len({name for chosen in checked["grid"].values() for name in chosen}) == 15
     assert len(config.cells(checked)) == 60 * len(checked["seeds"])
     assert len(config.cells(checked, "acdc")) == 15 * len(checked["seeds"])
+
+
+def test_the_demo_trains_every_dataset_on_phantoms():
+    merged = config.merge(config.load(ROOT / "config.yaml"), config.load(ROOT / "config.demo.yaml"))
+    assert all(merged["grid"][name] for name in datasets.DATASETS)
+    assert all(merged["datasets"][name]["phantom"] for name in datasets.DATASETS)
 
 
 @pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml", "config.sequences.yaml"])

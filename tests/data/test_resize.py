@@ -75,7 +75,7 @@ def test_float32_comes_back_rounded_once(order):
         ((1100, 9), (1, 3)),
     ],
 )
-def test_large_pictures_in_bands_are_scipys(shape, size):
+def test_large_pictures_are_scipys(shape, size):
     height, width = size
     image = np.random.default_rng(3).uniform(-1, 1, (1, *shape))
     np.testing.assert_allclose(
@@ -87,7 +87,7 @@ def test_a_band_that_scipy_finds_outside_is_0():
     """A last row that is alone in its band, lost as scipy loses it."""
     old, new = next(
         (old, new)
-        for old in range(module._WHOLE + 1, 3000)
+        for old in range(300, 3000)
         for new in range(module._BLOCK + 1, 600, module._BLOCK)
         if module._positions(old, new)[-1] > old - 1
     )
