@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from salstm import authors_logs, collected
+from salstm import authors_logs, collected, tables
 from salstm.collected import Collected
 from salstm.figures import agreement as figure
 from salstm.tables import agreement, formats
@@ -58,3 +58,12 @@ def test_without_a_shared_volume_there_is_neither(tmp_path):
         assert figure.draw(whole, dataset, tmp_path / "figures") is None
     nothing = replace(whole, scores=whole.scores.iloc[:0])
     assert agreement.build(nothing, "acdc") is None
+
+
+def test_phantoms_with_the_official_ids_are_not_compared(tmp_path):
+    folder = synthetic.collect(tmp_path / "collected")
+    scored(0.01, cases=CASES).to_csv(folder / "scores.csv", index=False)
+    for name, phantoms in (("real", []), ("made", ["acdc"])):
+        tables.write(folder, synthetic.cards(), {}, tmp_path / name, phantoms)
+    assert (tmp_path / "real" / "acdc_authors.csv").is_file()
+    assert not (tmp_path / "made" / "acdc_authors.csv").exists()
