@@ -1,7 +1,7 @@
 rule train:
     """One training: three selections of weights, the curve, and how it was made."""
     input:
-        cases=rules.prepare.output,
+        cases=f"{CASES}/manifest.json",
         audit=rules.check.output,
         weights=weights_of,
     output:
