@@ -24,7 +24,7 @@ rule train:
     params:
         recipe=recipe_of,
         code=code_of_training,
-        cases=CASES,
+        cases=lambda w: CASES.format(dataset=w.dataset),
         cell=CELL,
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
