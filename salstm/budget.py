@@ -198,8 +198,8 @@ def weights_bytes(work: Work) -> float:
 
 
 def checkpoint_bytes(work: Work) -> float:
-    """Bytes that a running training needs beside: model, moments, and the best weights so far twice."""
-    return 4 * work.parameters * (1 + work.moments + 2)
+    """Bytes that a running training needs beside: the last two states of model and moments, and two best weights."""
+    return 4 * work.parameters * (2 * (1 + work.moments) + 2)
 
 
 def cases_bytes(amounts: Amounts, size: int | None, channels: int) -> float:

@@ -66,7 +66,7 @@ rule check:
     conda:
         "../envs/salstm.yaml"
     params:
-        cases=CASES,
+        cases=lambda w: CASES.format(dataset=w.dataset),
         code=fingerprint("salstm.data.audit"),
     shell:
         "python -m salstm check --dataset {wildcards.dataset} --cases {params.cases}"

@@ -19,8 +19,9 @@ rule predict:
         runtime=minutes_of_prediction,
     params:
         cases=CASES,
-        cell=CELL,
-        code=lambda w: fingerprint("salstm.inference", f"baselines.{w.baseline}"),
+        cell=lambda w: CELL.format(**w),
+        # The network's own code retrains it, which predicts again.
+        code=fingerprint("salstm.inference"),
     shell:
         "python -m salstm predict --run {params.cell} --cases {params.cases}"
         " --threads {threads} --log {log}"
@@ -41,7 +42,7 @@ rule score:
         runtime=60,
     params:
         cases=CASES,
-        cell=CELL,
+        cell=lambda w: CELL.format(**w),
         code=fingerprint("salstm.scoring"),
     shell:
         "python -m salstm score --run {params.cell} --cases {params.cases}"

@@ -52,8 +52,8 @@ rule collect:
         "../envs/salstm.yaml"
     params:
         grid=grid_of,
-        results=RESULTS,
-        out=COLLECTED,
+        results=lambda w: RESULTS,
+        out=lambda w: COLLECTED.format(edition=w.edition),
         code=fingerprint("salstm.collection"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
@@ -76,7 +76,7 @@ rule claims:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=COLLECTED,
+        collected=lambda w: COLLECTED.format(edition=w.edition),
         grid=grid_text(NAME),
         limits=LIMITS,
         statistics=STATISTICS,
@@ -105,7 +105,7 @@ rule tables:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=COLLECTED,
+        collected=lambda w: COLLECTED.format(edition=w.edition),
         statistics=STATISTICS,
         phantoms=PHANTOMS,
         code=fingerprint("salstm.tables"),
@@ -132,8 +132,8 @@ rule figures:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=COLLECTED,
-        results=RESULTS,
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        results=lambda w: RESULTS,
         phantoms=PHANTOMS,
         code=fingerprint("salstm.figures"),
     shell:
@@ -159,8 +159,8 @@ rule export:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=COLLECTED,
-        results=RESULTS,
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        results=lambda w: RESULTS,
         code=fingerprint("salstm.exports"),
     shell:
         "python -m salstm export --collected {params.collected} --results {params.results}"
@@ -188,8 +188,8 @@ rule page:
     conda:
         "../envs/salstm.yaml"
     params:
-        collected=COLLECTED,
-        results=RESULTS,
+        collected=lambda w: COLLECTED.format(edition=w.edition),
+        results=lambda w: RESULTS,
         phantoms=PHANTOMS,
         templates=TEMPLATES,
         code=fingerprint("salstm.report"),

@@ -1,7 +1,7 @@
 rule train:
     """One training: three selections of weights, the curve, and how it was made."""
     input:
-        cases=rules.prepare.output,
+        cases=f"{CASES}/manifest.json",
         audit=rules.check.output,
         weights=weights_of,
     output:
@@ -24,7 +24,7 @@ rule train:
     params:
         recipe=recipe_of,
         code=code_of_training,
-        cases=CASES,
+        cases=lambda w: CASES.format(dataset=w.dataset),
         cell=CELL,
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"

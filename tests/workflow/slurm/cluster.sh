@@ -16,6 +16,10 @@ fail() {
     exit 1
 }
 
+ours() {
+    grep --quiet --line-regexp --fixed-strings "$MARK" "$1" 2>/dev/null
+}
+
 check() {
     [ "$(id -u)" = 0 ] || fail "user $(id -un): root is needed for slurmd and munged; run it in a container or a VM"
     for program in munged slurmctld slurmd squeue; do
@@ -86,18 +90,23 @@ start() {
 stop() {
     local name pid
     trap - ERR
-    scancel --user="$(id -un)" 2>/dev/null || true
+    # No more than that: on a machine with a SLURM of its own this would reach it.
+    if ours "$CONFIGURATION/slurm.conf"; then
+        scancel --user="$(id -un)" 2>/dev/null || true
+    fi
     for name in slurmd slurmctld munge; do
         pid=$(cat "$folder/$name.pid" 2>/dev/null || true)
         [ -n "$pid" ] || continue
         kill "$pid" 2>/dev/null || true
-        for _ in $(seq 100); do
-            kill -0 "$pid" 2>/dev/null || break
+        for _ in $(seq 300); do
+            kill -0 "$pid" 2>/dev/null || continue 2
             sleep 0.1
         done
+        # slurmd waits for jobs that it cannot end.
+        kill -KILL "$pid" 2>/dev/null || true
     done
     for name in slurm.conf gres.conf; do
-        if grep --quiet --line-regexp --fixed-strings "$MARK" "$CONFIGURATION/$name" 2>/dev/null; then
+        if ours "$CONFIGURATION/$name"; then
             rm "$CONFIGURATION/$name"
         fi
     done
