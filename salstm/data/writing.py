@@ -58,7 +58,8 @@ def write(
     """
     folder = Path(folder)
     choices.check("normalise", normalise, NORMALISATIONS)
-    # Snakemake removes the files that it knows of before it prepares again; native.npy, which not every store has, stays.
+    # Snakemake removes the outputs that it knows before it prepares again;
+    # native.npy, which not every store has, stays.
     foreign = folder.exists() and any(path.name not in _ALL for path in folder.iterdir())
     if foreign and not (folder / "manifest.json").is_file():
         raise FileExistsError(
