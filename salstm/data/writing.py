@@ -24,6 +24,7 @@ from salstm.data.resize import on_grid
 
 FORMAT = 2
 _FILES = ("images.npy", "labels.npy", "native.npy")
+_ALL = (*_FILES, "cases.csv", "manifest.json")
 
 
 def write(
@@ -57,7 +58,10 @@ def write(
     """
     folder = Path(folder)
     choices.check("normalise", normalise, NORMALISATIONS)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "manifest.json").is_file():
+    # Snakemake removes the outputs that it knows before it prepares again;
+    # native.npy, which not every store has, stays.
+    foreign = folder.exists() and any(path.name not in _ALL for path in folder.iterdir())
+    if foreign and not (folder / "manifest.json").is_file():
         raise FileExistsError(
             f"{folder}: not empty and not a store; choose another folder or empty it"
         )

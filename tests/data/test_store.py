@@ -216,6 +216,16 @@ def test_a_new_store_replaces_an_old_one_and_what_a_killed_run_left(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
+def test_what_snakemake_leaves_of_an_old_store_is_replaced(tmp_path):
+    """It removes the outputs that the rule declares, and not the labels in native size."""
+    put(tmp_path / "s", [volume("a")])
+    for name in ("manifest.json", "cases.csv", "images.npy", "labels.npy"):
+        (tmp_path / "s" / name).unlink()
+    (tmp_path / "s" / "native.npy").touch()
+    put(tmp_path / "s", [volume("b")])
+    assert [case.id for case in Store(tmp_path / "s").cases] == ["b"]
+
+
 def test_a_folder_with_other_things_is_not_overwritten(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "thesis.tex").write_text("years of work")
