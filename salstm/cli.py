@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from salstm import machine
+
 log = logging.getLogger("salstm")
 
 EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
@@ -378,7 +380,7 @@ COMMANDS = [
             **DEVICE,
             "--machine": {
                 "type": json.loads,
-                "default": "{}",
+                "default": machine.shared(),
                 "help": "config's machine, JSON: salstm/machine.py; changes no science",
             },
         },

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from salstm.config import nearest
+
+OPTIONS = "SALSTM_MACHINE"
+
+
+def share(options: dict[str, Any]) -> None:
+    """Tell the jobs that this process starts how trainings run here: the environment is no reason to run again."""
+    os.environ[OPTIONS] = json.dumps(options, sort_keys=True)
+
+
+def shared() -> str:
+    """What ``share`` said, as JSON; no options if it was not called."""
+    return os.environ.get(OPTIONS, "{}")
+
+
+def own_python() -> None:
+    """Let ``python`` in the jobs that this process starts be the interpreter that runs it, activated or not."""
+    folder = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 import gc
 import hashlib
 import json
-import os
 import shlex
 import sys
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import budget, devices, limits, recipes
+from salstm import budget, devices, limits, machine, recipes
 from salstm.data import datasets
 from salstm.data.amounts import amounts
 from salstm.fingerprint import fingerprint
@@ -19,10 +18,7 @@ from salstm.fingerprint import fingerprint
 # A plan makes millions of small objects that live to its end: the collector would walk them over and over.
 gc.set_threshold(100_000, 20, 20)
 
-# `.venv/bin/snakemake` works without activating: the jobs' `python` is the one that runs Snakemake.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-)
+machine.own_python()
 
 NETWORKS = baselines.names()
 try:
@@ -41,8 +37,6 @@ SELECTIONS = ["last", "best_val", "best_test"]
 COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
-# How trainings run here. In the command, so that the printed line repeats them; no param, so that it reruns nothing.
-MACHINE = json.dumps(config["machine"], sort_keys=True)
 
 # Datasets whose raw data this program makes: every report says so.
 PHANTOMS = json.dumps(
@@ -67,6 +61,7 @@ TEMPLATES = hashlib.sha256(
 
 # A machine without a GPU registers one slot a core: with none, Snakemake would not limit trainings at all.
 devices.share(config["jobs_per_gpu"])
+machine.share(config["machine"])
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", devices.slots(config["jobs_per_gpu"]))
 

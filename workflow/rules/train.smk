@@ -29,5 +29,4 @@ rule train:
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
         " --variant {wildcards.variant} --seed {wildcards.seed} --recipe {params.recipe:q}"
-        " --cases {params.cases} --out {params.cell} --threads {threads}"
-        " --machine {MACHINE:q} --log {log}"
+        " --cases {params.cases} --out {params.cell} --threads {threads} --log {log}"
