@@ -24,7 +24,6 @@ from scipy.ndimage import zoom
 
 from salstm.data import datasets, isic2018
 from salstm.data.resize import resize
-from salstm.data.store import Store
 
 SIDE = 256
 SIZES = ((1022, 767), (3008, 2000), (6688, 4439))
@@ -65,7 +64,7 @@ def zooms(size: tuple[int, int], pairs: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser(description="Cost of preparing ISIC2018.")
     arguments.add_argument("raw", type=Path)
     arguments.add_argument("--images", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=1)
@@ -83,7 +82,7 @@ def main() -> None:
             options = {"split": split, "size": SIDE, "manifest": {}, "threads": args.threads}
             prepare = functools.partial(datasets.prepare, "isic2018", raw, folder, **options)
             seconds = timed(prepare) / args.images
-            native = len(Store(folder)._native) / args.images
+            native = (folder / "native.npy").stat().st_size / args.images
         print(
             f"{size[0]:>5} x {size[1]:<8}{plane * 1e3:>9.0f}{faster:>9.1f}{seconds:>9.2f}"
             f"{native / 1e3:>11.1f}{size[0] * size[1] / 1e3:>10.0f}"

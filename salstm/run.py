@@ -40,10 +40,10 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         identity: dataset, baseline, variant, seed.
         args: of the command ``train``.
     """
-    device = device_of(args)
-    machine = _machine(args, device)
     store = Store(args.cases)
     splits.check_trainable(store.manifest["source"], store.cases)
+    device = device_of(args)
+    machine = _machine(args, device)
     dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
     model = assemble(
         build,
