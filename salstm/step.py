@@ -47,7 +47,7 @@ class Step:
         self.optimizer = build_optimizer(model, recipe["optimizer"])
         self.scaler = torch.amp.GradScaler(enabled=recipe["precision"] == "float16")
         # The model itself stays as it is: names of weights and predictions know nothing of the compiler.
-        self.forward: Callable[[Tensor], Any] = torch.compile(model) if machine.compile else model
+        self.forward: Callable[[Tensor], Any] = _compiled(model) if machine.compile else model
         self.micro_batch = min(machine.micro_batch or recipe["batch"], recipe["batch"])
         self._fits = False
         self._cases: list[str] = []
@@ -204,6 +204,11 @@ def build_optimizer(model: nn.Module, spec: dict[str, Any]) -> torch.optim.Optim
         return kinds[spec["name"]](parameters, **options)
     except TypeError as error:
         raise ValueError(f"optimizer {spec['name']!r}: {error}") from error
+
+
+def _compiled(model: nn.Module) -> Callable[[Tensor], Any]:
+    # Left to itself the compiler draws dropout from numbers of its own: another training.
+    return torch.compile(model, options={"fallback_random": True})
 
 
 def _check_precision(precision: str, device: torch.device) -> None:

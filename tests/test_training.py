@@ -327,7 +327,7 @@ def test_compiled_steps_change_no_name_and_no_prediction(
 ):
     modes = []
 
-    def compiled(network: nn.Module):
+    def compiled(network: nn.Module, **options: Any):
         def call(x: torch.Tensor) -> Any:
             modes.append(network.training)
             return network(x)
