@@ -92,6 +92,8 @@ def terminate() -> None:
 
 def interrupt_the_group() -> None:
     """Ctrl-C on a terminal: loader processes get it, too."""
+    # Whoever starts the tests in the background makes them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     in_second_epoch(lambda trainer: os.killpg(0, signal.SIGINT))
 
 

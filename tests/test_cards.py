@@ -12,7 +12,7 @@ def test_exact_text():
         " Licence of the authors' code | Deviations |\n"
         "| --- | --- | ---: | --- | --- | ---: | ---: | ---: | --- | --- | ---: |\n"
         "| MT-UNet | `mtunet` | 2022 | [V](https://example.org/paper) | acdc | 79.08 | 40.47 | 224 |"
-        " from scratch | MIT | 2 |"
+        " pretrained backbone | MIT | 2 |"
     )
 
 

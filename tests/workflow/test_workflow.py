@@ -170,8 +170,8 @@ def cut(folder: Path, number: signal.Signals) -> str:
     said = folder / "said"
     with said.open("w") as file:
         process = subprocess.Popen(
-            command(f"{CELL}/run.json"), cwd=folder, env=environment(), start_new_session=True, stdout=file,
-            stderr=file,
+            ["env", "--default-signal=INT", *command(f"{CELL}/run.json")], cwd=folder, env=environment(),
+            start_new_session=True, stdout=file, stderr=file,
         )  # fmt: skip
         wait_for(folder / CELL / "logs/train.log", "epoch 2/6")
         os.killpg(process.pid, number)
