@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 STATES = ("done", "running", "failed", "missing")
 TEXT: Any = {"case": str, "group": str, "class": str}  # an id like 001 is no number
 IDENTITY = ["dataset", "baseline", "variant", "seed"]
+ROWS = ["selection", "scope", "case", "class"]
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
@@ -27,13 +28,25 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...]}``.
         out: the folder.
     """
-    cells = [_cell(results, identity) for identity in identities(grid)]
+    cells, scores, curves = [], [], []
+    for identity in identities(grid):
+        place = folder(results, identity)
+        state, reason = _state(place)
+        if state == "done":
+            try:
+                scored, curve = _scores(place), pd.read_csv(place / "history.csv")
+                facts = read_json(place / "run.json")
+            except (ValueError, OSError) as error:
+                state, reason, facts = "failed", _broken(place, error), {}
+            else:
+                scores.append(scored)
+                curves.append(curve.assign(**identity))
+        else:
+            facts = _known(place)
+        cells.append(_cell(identity, state, reason, facts))
     states = pd.DataFrame(cells)
     write_csv(out / "cells.csv", states)
-    done = [row for row in cells if row["state"] == "done"]
-    scores = (pd.read_csv(folder(results, row) / "scores.csv", dtype=TEXT) for row in done)
     write_csv(out / "scores.csv", _stacked(scores, IDENTITY))
-    curves = (_curve(results, row) for row in done)
     write_csv(out / "history.csv", _stacked(curves, IDENTITY))
     for name, keys in (("cost", IDENTITY[:3]), ("sparsity", IDENTITY[:2])):
         found = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
@@ -57,10 +70,9 @@ def folder(results: Path, cell: dict[str, Any]) -> Path:
     return results / cell["dataset"] / cell["baseline"] / cell["variant"] / f"seed{cell['seed']}"
 
 
-def _cell(results: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    place = folder(results, identity)
-    state, reason = _state(place)
-    facts = read_json(place / "run.json") if (place / "run.json").is_file() else {}
+def _cell(
+    identity: dict[str, Any], state: str, reason: str, facts: dict[str, Any]
+) -> dict[str, Any]:
     best = facts.get("best", {})
     return {
         **identity,
@@ -94,9 +106,37 @@ def _state(place: Path) -> tuple[str, str]:
     return "missing", "not started"
 
 
-def _curve(results: Path, cell: dict[str, Any]) -> pd.DataFrame:
-    curve = pd.read_csv(folder(results, cell) / "history.csv")
-    return curve.assign(**{key: cell[key] for key in IDENTITY})
+def _scores(place: Path) -> pd.DataFrame:
+    """The scores of a cell.
+
+    Raises:
+        ValueError: the file is not what ``score`` wrote: cut, or without rows that it always has.
+        OSError: it cannot be read.
+    """
+    table = pd.read_csv(place / "scores.csv", dtype=TEXT)
+    if missing := [name for name in (*ROWS, "unit") if name not in table.columns]:
+        raise ValueError(f"scores.csv has no column {missing[0]}")
+    if table[[*ROWS, "unit"]].isna().any(axis=None):
+        raise ValueError("scores.csv has a row without an end")
+    rows = [set(part.itertuples(index=False)) for _, part in table.groupby("selection")[ROWS[1:]]]
+    if not rows or any(one != rows[0] for one in rows):
+        raise ValueError("scores.csv does not hold the same cases for every choice of weights")
+    if len(table) != sum(map(len, rows)):
+        raise ValueError("scores.csv holds a case twice")
+    return table
+
+
+def _broken(place: Path, error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return f"results cannot be read: {said}; delete {place} and run the same command again"
+
+
+def _known(place: Path) -> dict[str, Any]:
+    """What a cell that is not done says of itself; nothing if that is broken, too."""
+    try:
+        return read_json(place / "run.json")
+    except (ValueError, OSError):
+        return {}
 
 
 def _files(results: Path, grid: dict[str, Any], name: str) -> Iterator[Path]:

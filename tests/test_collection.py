@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -17,13 +19,15 @@ def results(tmp_path):
     done = root / "acdc/unet/plain/seed0"
     (done / "logs").mkdir(parents=True)
     pd.DataFrame(
-        {
-            "dataset": ["acdc"],
-            "baseline": ["unet"],
-            "variant": ["plain"],
-            "seed": [0],
-            "dice": [0.1 + 0.2],
-        }
+        [
+            {
+                **{"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0},
+                **{"selection": selection, "scope": "native", "case": case, "group": case},
+                **{"class": "RV", "dice": 0.1 + 0.2, "unit": "mm"},
+            }
+            for selection in ("best_test", "best_val", "last")
+            for case in ("001", "002")
+        ]
     ).to_csv(done / "scores.csv", index=False)
     pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(done / "history.csv", index=False)
     best = {"best_val": {"epoch": 3, "score": 0.9}, "best_test": {"epoch": 4, "score": 0.8}}
@@ -62,7 +66,7 @@ def test_every_cell_is_a_row_with_its_state_and_reason(results, tmp_path):
 
 def test_scores_keep_full_precision_and_curves_get_their_identity(results, tmp_path):
     collection.collect(results, GRID, tmp_path / "out")
-    assert pd.read_csv(tmp_path / "out/scores.csv")["dice"].tolist() == [0.1 + 0.2]
+    assert pd.read_csv(tmp_path / "out/scores.csv")["dice"].tolist() == 6 * [0.1 + 0.2]
     curve = pd.read_csv(tmp_path / "out/history.csv")
     assert curve.columns[:4].tolist() == ["dataset", "baseline", "variant", "seed"]
     assert pd.read_csv(tmp_path / "out/cost.csv")["macs"].tolist() == [5]
@@ -72,3 +76,40 @@ def test_nothing_done_gives_empty_tables_with_columns(tmp_path):
     collection.collect(tmp_path / "results", GRID, tmp_path / "out")
     assert set(pd.read_csv(tmp_path / "out/cells.csv")["state"]) == {"missing"}
     assert pd.read_csv(tmp_path / "out/scores.csv").empty
+
+
+def cut_in_a_row(text: str) -> str:
+    return text[: text.rindex(",")]
+
+
+def cut_between_rows(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "why"),
+    [
+        ("scores.csv", cut_in_a_row, "a row without an end"),
+        ("scores.csv", cut_between_rows, "the same cases for every choice of weights"),
+        ("scores.csv", lambda text: text + text.splitlines()[-1] + "\n", "holds a case twice"),
+        ("scores.csv", lambda text: text.replace("unit", "units"), "no column unit"),
+        ("scores.csv", lambda text: text.splitlines()[0], "the same cases"),
+        ("scores.csv", lambda text: "", "No columns to parse"),
+        ("history.csv", lambda text: "", "No columns to parse"),
+        ("run.json", lambda text: text[:20], "run.json"),
+    ],
+)
+def test_a_broken_cell_is_a_failed_cell_and_the_others_are_collected(
+    results, tmp_path, file, change, why
+):
+    whole = results / "acdc/unet/plain/seed0"
+    shutil.copytree(whole, results / "acdc/mtunet/salstm/seed0")
+    path = whole / file
+    path.write_text(change(path.read_text()))
+    collection.collect(results, GRID, tmp_path / "out")
+    cells = pd.read_csv(tmp_path / "out/cells.csv").set_index(["baseline", "variant"])
+    assert cells.loc[("unet", "plain"), "state"] == "failed"
+    assert why in cells.loc[("unet", "plain"), "reason"]
+    assert f"delete {whole}" in cells.loc[("unet", "plain"), "reason"]
+    assert cells.loc[("mtunet", "salstm"), "state"] == "done"
+    assert len(pd.read_csv(tmp_path / "out/scores.csv")) == 6
