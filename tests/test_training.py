@@ -306,11 +306,15 @@ def on(machine: Machine, recipe: dict, cases: Path, folder: Path) -> training.St
     return training.train(model(recipe), Store(cases), here)
 
 
+# Adam divides by a gradient's size: for a bias before a batch norm, which has none, it makes steps of rounding.
+SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
+
+
 def assert_close(one: Path, other: Path) -> None:
     pairs = [weights(folder) for folder in (one, other)]
     assert pairs[0].keys() == pairs[1].keys()
     for key in pairs[0]:
-        torch.testing.assert_close(pairs[0][key], pairs[1][key], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(pairs[0][key], pairs[1][key], rtol=1e-4, atol=1e-5)
 
 
 class Wide(Small):
@@ -322,6 +326,7 @@ class Wide(Small):
 
 
 def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
+    recipe["optimizer"] = SGD
     for name, chosen in (("first", False), ("last", True)):
         network = model(recipe, network=Wide)
         here = dataclasses.replace(
@@ -354,7 +359,7 @@ def test_compiled_steps_change_no_name_and_no_prediction(
 
 @pytest.mark.slow
 def test_the_compiler_itself_gives_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
+    recipe.update(epochs=1, optimizer=SGD)
     on(Machine(compile=True), recipe, cases_folder, tmp_path / "compiled")
     run(cases_folder, recipe, tmp_path / "plain")
     assert_close(tmp_path / "compiled", tmp_path / "plain")
