@@ -39,7 +39,8 @@ class Machine:
         workers: loader processes; None: one a thread where the model runs on a GPU, none on a CPU.
         micro_batch: items that pass the model at once; gradients add up to those of the recipe's batch. None: the
             whole batch. It is halved when memory runs out.
-        channels_last: convolutions with channels innermost; on recent GPUs often faster in half precision.
+        channels_last: convolutions with channels innermost; on recent GPUs often faster in half precision. Dropout
+            then falls on other places, as with another seed.
         compile: training steps through torch.compile; needs a C++ compiler, and minutes at the start.
         recompute: a network's activations are computed again in the backward pass instead of being kept: less memory,
             about a third more time, the same numbers to the bit (salstm/modules/recompute.py).

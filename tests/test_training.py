@@ -306,24 +306,30 @@ def on(machine: Machine, recipe: dict, cases: Path, folder: Path) -> training.St
     return training.train(model(recipe), Store(cases), here)
 
 
+# Adam divides by a gradient's size: for a bias before a batch norm, which has none, it makes steps of rounding.
+SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
+
+
 def assert_close(one: Path, other: Path) -> None:
     pairs = [weights(folder) for folder in (one, other)]
     assert pairs[0].keys() == pairs[1].keys()
     for key in pairs[0]:
-        torch.testing.assert_close(pairs[0][key], pairs[1][key], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(pairs[0][key], pairs[1][key], rtol=1e-4, atol=1e-5)
 
 
-class Wide(Small):
-    """A 3x3 convolution of eight channels: the order of its channels shows."""
+class Dry(Small):
+    """No dropout, which follows the order in memory; and a layer that shows the order of its channels."""
 
     def __init__(self, in_channels: int, out_channels: int, image_size: int) -> None:
         super().__init__(in_channels, out_channels, image_size)
+        self.layers[3] = nn.Identity()
         self.layers[4] = nn.Conv2d(8, out_channels, 3, padding=1)
 
 
 def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
+    recipe["optimizer"] = SGD
     for name, chosen in (("first", False), ("last", True)):
-        network = model(recipe, network=Wide)
+        network = model(recipe, network=Dry)
         here = dataclasses.replace(
             setting(recipe, tmp_path / name), machine=Machine(channels_last=chosen)
         )
@@ -354,9 +360,13 @@ def test_compiled_steps_change_no_name_and_no_prediction(
 
 @pytest.mark.slow
 def test_the_compiler_itself_gives_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
-    on(Machine(compile=True), recipe, cases_folder, tmp_path / "compiled")
-    run(cases_folder, recipe, tmp_path / "plain")
+    recipe.update(epochs=1, optimizer=SGD)
+    for name, chosen in (("plain", False), ("compiled", True)):
+        network = model(recipe, network=Small)
+        here = dataclasses.replace(
+            setting(recipe, tmp_path / name), machine=Machine(compile=chosen)
+        )
+        training.train(network, Store(cases_folder), here)
     assert_close(tmp_path / "compiled", tmp_path / "plain")
 
 
