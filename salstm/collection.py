@@ -34,10 +34,10 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         state, reason = _state(place)
         if state == "done":
             try:
-                scored, curve = _scores(place), pd.read_csv(place / "history.csv")
+                scored, curve = _scores(place / "scores.csv"), _table(place / "history.csv")
                 facts = read_json(place / "run.json")
             except (ValueError, OSError) as error:
-                state, reason, facts = "failed", _broken(place, error), {}
+                state, reason, facts = "failed", _broken(error), {}
             else:
                 scores.append(scored)
                 curves.append(curve.assign(**identity))
@@ -106,29 +106,35 @@ def _state(place: Path) -> tuple[str, str]:
     return "missing", "not started"
 
 
-def _scores(place: Path) -> pd.DataFrame:
+def _scores(path: Path) -> pd.DataFrame:
     """The scores of a cell.
 
     Raises:
         ValueError: the file is not what ``score`` wrote: cut, or without rows that it always has.
         OSError: it cannot be read.
     """
-    table = pd.read_csv(place / "scores.csv", dtype=TEXT)
+    table = _table(path)
     if missing := [name for name in (*ROWS, "unit") if name not in table.columns]:
-        raise ValueError(f"scores.csv has no column {missing[0]}")
+        raise ValueError(f"{path}: no column {missing[0]}")
     if table[[*ROWS, "unit"]].isna().any(axis=None):
-        raise ValueError("scores.csv has a row without an end")
+        raise ValueError(f"{path}: a row without an end")
     rows = [set(part.itertuples(index=False)) for _, part in table.groupby("selection")[ROWS[1:]]]
     if not rows or any(one != rows[0] for one in rows):
-        raise ValueError("scores.csv does not hold the same cases for every choice of weights")
+        raise ValueError(f"{path}: not the same cases for every choice of weights")
     if len(table) != sum(map(len, rows)):
-        raise ValueError("scores.csv holds a case twice")
+        raise ValueError(f"{path}: a case stands twice")
     return table
 
 
-def _broken(place: Path, error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return f"results cannot be read: {said}; delete {place} and run the same command again"
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=TEXT)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _broken(error: Exception) -> str:
+    return f"{' '.join(str(error).split())}; delete this file and run the same command again"
 
 
 def _known(place: Path) -> dict[str, Any]:

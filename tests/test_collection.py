@@ -91,7 +91,7 @@ def cut_between_rows(text: str) -> str:
     [
         ("scores.csv", cut_in_a_row, "a row without an end"),
         ("scores.csv", cut_between_rows, "the same cases for every choice of weights"),
-        ("scores.csv", lambda text: text + text.splitlines()[-1] + "\n", "holds a case twice"),
+        ("scores.csv", lambda text: text + text.splitlines()[-1] + "\n", "a case stands twice"),
         ("scores.csv", lambda text: text.replace("unit", "units"), "no column unit"),
         ("scores.csv", lambda text: text.splitlines()[0], "the same cases"),
         ("scores.csv", lambda text: "", "No columns to parse"),
@@ -110,6 +110,8 @@ def test_a_broken_cell_is_a_failed_cell_and_the_others_are_collected(
     cells = pd.read_csv(tmp_path / "out/cells.csv").set_index(["baseline", "variant"])
     assert cells.loc[("unet", "plain"), "state"] == "failed"
     assert why in cells.loc[("unet", "plain"), "reason"]
-    assert f"delete {whole}" in cells.loc[("unet", "plain"), "reason"]
+    reason = cells.loc[("unet", "plain"), "reason"]
+    assert reason.startswith(f"{path}: ")
+    assert reason.endswith("; delete this file and run the same command again")
     assert cells.loc[("mtunet", "salstm"), "state"] == "done"
     assert len(pd.read_csv(tmp_path / "out/scores.csv")) == 6
