@@ -116,7 +116,7 @@ def _scores(path: Path) -> pd.DataFrame:
     table = _table(path)
     if missing := [name for name in (*ROWS, "unit") if name not in table.columns]:
         raise ValueError(f"{path}: no column {missing[0]}")
-    if table[[*ROWS, "unit"]].isna().any(axis=None):
+    if table[[*ROWS, "unit"]].isna().to_numpy().any():
         raise ValueError(f"{path}: a row without an end")
     rows = [set(part.itertuples(index=False)) for _, part in table.groupby("selection")[ROWS[1:]]]
     if not rows or any(one != rows[0] for one in rows):
