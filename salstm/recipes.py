@@ -16,7 +16,8 @@ def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -
     """The recipe of a cell: defaults < dataset < network < dataset and network < overrides.
 
     A named choice with parameters (``optimizer``, ``schedule``, ``loss``) that is given in a later layer under
-    another name replaces the earlier one whole; under the same name its parameters are merged.
+    another name replaces the earlier one whole; under the same name its parameters are merged. A layer that gives
+    ``size`` and no ``scales`` ends the earlier ``scales``, which belong to the earlier size.
 
     What does not act is left out, so that changing it retrains nothing: ``attention_size`` without a module,
     ``border`` where a network sees one frame. Auxiliary outputs are off under a module: the loss is on the
@@ -58,6 +59,8 @@ def digest(recipe: dict[str, Any]) -> str:
 
 def _lay(recipe: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
     result = dict(recipe)
+    if "size" in layer:
+        result["scales"] = None
     for key, value in layer.items():
         old = result.get(key)
         if isinstance(value, dict) and isinstance(old, dict):

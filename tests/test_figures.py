@@ -39,7 +39,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
     figures.write(layout[0], layout[1], out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
     assert [entry["kind"] for entry in entries] == [
-        "forest", "ranking", "spread", "pareto", "curves", "agreement", "sparsity", "cases",
+        "forest", "ranking", "spread", "pareto", "curves", "sparsity", "agreement", "cases",
     ]  # fmt: skip
     assert entries[0]["file"] == "forest-acdc"
     for entry in entries:

@@ -52,7 +52,9 @@ def test_the_grid_is_whole():
 def test_a_cell_trains_two_steps(stores, tmp_path, dataset, baseline, variant):
     facts = datasets.DATASETS[dataset]
     recipe = recipes.resolve(PAPER, dataset, baseline, variant)
-    recipe.update(size=baselines.card(baseline)["input"]["test_size"], batch=2, pretrained=False)
+    recipe.update(
+        size=baselines.card(baseline)["input"]["test_size"], batch=2, pretrained=False, scales=None
+    )
     store = stores[dataset]
     model = assemble(
         partial(baselines.build, baseline),

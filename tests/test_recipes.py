@@ -86,3 +86,11 @@ def test_every_cell_of_the_paper_has_a_size_that_its_network_takes(paper):
         if recipe["auxiliary"]:
             assert baselines.card(cell["baseline"])["auxiliary"]["outputs"]
         assert recipe["activation"] == "softmax" or datasets.DATASETS[cell["dataset"]].binary
+
+
+def test_scales_belong_to_the_size_that_they_were_given_with(paper):
+    assert recipes.resolve(paper, "cvc_clinicdb", "hardnet_dfus", "plain")["scales"][0] == 256
+    paper["recipes"]["overrides"] = {"size": 64}
+    assert recipes.resolve(paper, "cvc_clinicdb", "hardnet_dfus", "plain")["scales"] is None
+    paper["recipes"]["overrides"] = {"size": 64, "scales": [64, 128]}
+    assert recipes.resolve(paper, "cvc_clinicdb", "hardnet_dfus", "plain")["scales"] == [64, 128]
