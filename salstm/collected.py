@@ -21,8 +21,8 @@ DATASETS = {
 _TEXT = ("case", "group", "class")
 _COLUMNS = {
     "cells": (
-        *(*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "pretrained", "recipe"),
-        "command",
+        *(*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "joules"),
+        *("training_bytes", "pretrained", "recipe", "command"),
     ),
     "scores": (
         *(*IDENTITY, "selection", "scope", "case", "group", "class", "reference_voxels"),

@@ -83,6 +83,8 @@ def _cell(
         "best_test_epoch": best.get("best_test", {}).get("epoch"),
         "parameters": facts.get("parameters"),
         "seconds": facts.get("seconds"),
+        "joules": facts.get("joules"),
+        "training_bytes": facts.get("device", {}).get("peak_memory_bytes"),
         "pretrained": facts.get("recipe", {}).get("pretrained"),
         "recipe": facts.get("recipe_digest"),
         "command": facts.get("command"),

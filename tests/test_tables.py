@@ -394,6 +394,17 @@ def test_cost_counts_and_multiples(data):
     assert [cell.text for cell in made.rows[1].cells[:4]] == ["9.40", "1.21", "24.21", "2.00"]
 
 
+def test_energy_and_memory_of_training_are_shown_where_they_were_measured(data):
+    joules = data.cells["variant"].map({"plain": 3.6e6, "salstm": 9e6})  # LSTMSA: not told
+    cells = data.cells.assign(joules=joules, training_bytes=2.0**31)
+    made = cost.build(replace(data, cells=cells), synthetic.cards(), "acdc")
+    assert [column.group for column in made.columns][-4:] == 2 * ["Training energy"] + 2 * [
+        "Training memory"
+    ]
+    assert [cell.text for cell in made.rows[1].cells[-4:]] == ["2.500", "2.50", "2.00", "1.00"]
+    assert [cell.text for cell in made.rows[2].cells[-4:-2]] == ["–", "–"]
+
+
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"cells\.csv: no such file; run `python -m salstm collect"

@@ -23,14 +23,19 @@ COUNTS = {
     "peak_memory_bytes": ("Peak memory", "GiB", 2.0**30, 2),
 }
 """Columns of cost.csv -> heading, unit, its size, decimals; those that a run did not measure are left out."""
-TRAINING = "training"
+RUNS = {
+    "seconds": ("Training", "h", 3600.0, 2),
+    "joules": ("Training energy", "kWh", 3.6e6, 3),
+    "training_bytes": ("Training memory", "GiB", 2.0**30, 2),
+}
+"""As COUNTS, from what the trainings measured themselves: means over seeds."""
 
 
 def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
     """The cost table of a dataset: network and variant a row; each count, and how many times the plain one's."""
     part = data.of(dataset)
     values = _values(part)
-    shown = [name for name in (*COUNTS, TRAINING) if name in values and values[name].notna().any()]
+    shown = [name for name in (*COUNTS, *RUNS) if name in values and values[name].notna().any()]
     columns = [column for name in shown for column in _columns(name)]
     rows = [
         Row(
@@ -49,28 +54,29 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
 NOTES = (
     "Of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as one "
     "multiply-add (MAC).",
-    "Training time is the wall time of the epochs, mean over seeds; the provenance names the machine.",
+    "Training: wall time of the epochs, the GPU's energy and the most memory at any moment (of the GPU; on a CPU of the "
+    "whole process), means over seeds; what a machine cannot tell is left out. The provenance names it.",
     "× is the multiple of the plain network.",
 )
 
 
 def _values(part: Collected) -> Frame:
     keys = ["baseline", "variant"]
-    seconds = part.cells.groupby(keys, sort=False)["seconds"].mean() / 3600
+    runs = part.cells.groupby(keys, sort=False)[list(RUNS)].mean()
     parameters = part.cells.groupby(keys, sort=False)["parameters"].max()
     counted = part.cost.set_index(keys).drop(columns="dataset")
-    table = counted.reindex(counted.index.union(seconds.index, sort=False))
+    table = counted.reindex(counted.index.union(runs.index, sort=False))
     table["parameters"] = table["parameters"].astype(float).combine_first(parameters.astype(float))
-    return table.assign(**{TRAINING: seconds})
+    return table.join(runs)
 
 
 def _columns(name: str) -> tuple[Column, Column]:
-    heading, unit = ("Training", "h") if name == TRAINING else COUNTS[name][:2]
+    heading, unit = {**COUNTS, **RUNS}[name][:2]
     return Column(heading, unit), Column(heading, "×")
 
 
 def _cells(values: Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
-    size, decimals = (1.0, 2) if name == TRAINING else COUNTS[name][2:]
+    size, decimals = {**COUNTS, **RUNS}[name][2:]
     value = float(values.get((baseline, variant), math.nan)) / size
     plain = float(values.get((baseline, "plain"), math.nan)) / size
     ratio = value / plain if plain else math.nan
