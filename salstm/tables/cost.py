@@ -54,8 +54,8 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
 NOTES = (
     "Of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as one "
     "multiply-add (MAC).",
-    "Training: wall time of the epochs, the GPU's energy and the most memory at any moment (of the GPU; on a CPU of the "
-    "whole process), means over seeds; what a machine cannot tell is left out. The provenance names it.",
+    "Training: wall time of the epochs, the GPU's energy and the most memory at any moment (of the GPU; else of "
+    "the process), means over seeds; what a machine cannot tell is left out. The provenance names it.",
     "× is the multiple of the plain network.",
 )
 
