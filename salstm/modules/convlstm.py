@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,8 @@ class ConvLSTMCell(nn.Module):
     The convolution of equation 1 is a sum of two, ``W_x * x + b`` and ``W_h * h``, evaluated apart
     but kept as one parameter, so that checkpoints map one to one. That allows two exact savings:
 
-    - at the first step h = c = 0: neither ``W_h * h`` nor the forget gate is computed;
+    - at the first step h = c = 0: neither ``W_h * h`` nor the forget gate is computed, the gate only
+      where the frame is a centre too;
     - ``W_x * x + b`` belongs to the frame alone: a frame that serves as neighbour of one window
       and as centre of another needs it once.
 
@@ -48,6 +49,7 @@ class ConvLSTMCell(nn.Module):
     def __init__(self, channels: int = CHANNELS, hidden: int = CHANNELS, kernel: int = 5) -> None:
         super().__init__()
         self.channels = channels
+        self.hidden = hidden
         self.conv = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding=kernel // 2)
 
     def input_gates(self, x: Tensor) -> Tensor:
@@ -55,17 +57,25 @@ class ConvLSTMCell(nn.Module):
         weight = self.conv.weight[:, : self.channels]
         return functional.conv2d(x, weight, self.conv.bias, padding=self.conv.padding)
 
+    def first_gates(self, x: Tensor) -> Tensor:
+        """``input_gates`` without the forget gate, ``(B, 3 hidden, H, W)``: for a frame that is only a neighbour."""
+        weight, bias = self.conv.weight[:, : self.channels], cast(Tensor, self.conv.bias)
+        weight, bias = (
+            torch.cat((part[: self.hidden], part[2 * self.hidden :])) for part in (weight, bias)
+        )
+        return functional.conv2d(x, weight, bias, padding=self.conv.padding)
+
     def hidden_gates(self, h: Tensor) -> Tensor:
         """``W_h * h``: from a hidden state ``(B, hidden, H, W)`` to ``(B, 4 hidden, H, W)``."""
         weight = self.conv.weight[:, self.channels :]
         return functional.conv2d(h, weight, padding=self.conv.padding)
 
     def begin(self, gates: Tensor) -> Memory:
-        """The first step, from ``input_gates`` of the first frame.
+        """The first step, from ``first_gates`` or ``input_gates`` of the first frame.
 
         The forget gate is left out: it multiplies c_0 = 0, and no read-out looks at the first step.
         """
-        a_i, _, a_o, a_g = gates.chunk(4, dim=1)
+        a_i, *_, a_o, a_g = gates.split(self.hidden, dim=1)
         c = torch.sigmoid(a_i) * torch.tanh(a_g)
         return Memory(c, torch.sigmoid(a_o) * torch.tanh(c))
 

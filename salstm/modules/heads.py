@@ -37,7 +37,7 @@ class Head(nn.Module):
 class Direction(nn.Module):
     """Two steps of a ConvLSTM, neighbour then centre, and a read-out of the second step's states.
 
-    It works on the gates' input parts (``ConvLSTMCell.input_gates``) instead of the frames:
+    It works on the gates' input parts (as ``ConvLSTMCell.input_gates``) instead of the frames:
     whoever has a frame in several roles computes them once.
     """
 
@@ -50,7 +50,12 @@ class Direction(nn.Module):
         """The direction's output Y ``(B, 64, H, W)`` from the states at the centre frame."""
 
     def forward(self, neighbour: Tensor, centre: Tensor) -> Tensor:
-        """From two frames' gates ``(B, 256, H, W)`` to Y ``(B, 64, H, W)``."""
+        """From two frames' gates to Y ``(B, 64, H, W)``.
+
+        Args:
+            neighbour: ``input_gates`` ``(B, 256, H, W)`` or ``first_gates`` ``(B, 192, H, W)``.
+            centre: ``input_gates``.
+        """
         return self.read(self.cell(centre, self.cell.begin(neighbour)))
 
     def sweep(self, features: Tensor, pairs: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
@@ -97,7 +102,7 @@ class Bidirectional(Head):
         for net, neighbour in ((self.forward_net, previous), (self.reverse_net, following)):
             gates = net.cell.input_gates(centre)
             same = neighbour is centre
-            outputs.append(net(gates if same else net.cell.input_gates(neighbour), gates))
+            outputs.append(net(gates if same else net.cell.first_gates(neighbour), gates))
         return self.conv(torch.cat(outputs, dim=1))
 
     def volume(self, features: Tensor, triples: Sequence[Triple]) -> Tensor:

@@ -39,6 +39,9 @@ def test_first_step_is_the_full_form_with_zero_state(cell):
     memory, whole = cell.begin(cell.input_gates(x)), full(cell, x, Memory(zero, zero))
     torch.testing.assert_close(memory.c, whole.c, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(memory.h, whole.h, rtol=1e-12, atol=1e-14)
+    short = cell.begin(cell.first_gates(x))
+    assert cell.first_gates(x).shape == (2, 3 * 4, 9, 7)
+    torch.testing.assert_close(short, memory, rtol=1e-12, atol=1e-14)
     general = cell(cell.input_gates(x), Memory(zero, zero))
     for ours, theirs in zip(general, whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
@@ -50,7 +53,7 @@ def test_three_steps_give_the_states_and_gradients_of_the_full_form(cell):
     inputs = [*frames, *cell.parameters()]
 
     def saving() -> States:
-        memory = cell.begin(cell.input_gates(frames[0]))
+        memory = cell.begin(cell.first_gates(frames[0]))
         states = cell(cell.input_gates(frames[1]), memory)
         return cell(cell.input_gates(frames[2]), states)
 
