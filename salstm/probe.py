@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from salstm import losses
 from salstm.config import cells
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
+from salstm.machine import Machine
 from salstm.model import assemble
 from salstm.modules.wrapper import Attached
 from salstm.provenance import now
 from salstm.recipes import resolve
 from salstm.run import device_of
-from salstm.step import PRECISIONS, build_optimizer
+from salstm.step import Step
 
 log = logging.getLogger(__name__)
 
@@ -89,55 +89,35 @@ def _cell(
         seed=0,
     ).to(device)
     batch = recipe["batch"] if device.type == "cuda" else min(recipe["batch"], CPU_BATCH)
-    while True:
-        try:
-            steps = _training(model, recipe, dataset.channels, batch, device, iterations)
-            break
-        except torch.OutOfMemoryError:
-            if batch == 1:
-                raise
-            batch //= 2
-    frames = _predicting(model, recipe, dataset.channels, batch, device, iterations)
+    step = Step(model, {**recipe, "batch": batch}, Machine(), device)
+    steps = _training(step, dataset.channels, iterations)
+    frames = _predicting(model, recipe, dataset.channels, step.micro_batch, device, iterations)
     return {
         "size": recipe["size"],
         "precision": recipe["precision"],
         "batch": batch,
         "iterations": len(steps),
         "seconds_window": statistics.median(steps) / batch,
-        "seconds_frame": statistics.median(frames) / batch,
+        "seconds_frame": statistics.median(frames) / step.micro_batch,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
 
 
-def _training(
-    model: Attached,
-    recipe: dict[str, Any],
-    channels: int,
-    batch: int,
-    device: torch.device,
-    iterations: int,
-) -> list[float]:
-    """Seconds of each training step: forward, loss, backward, optimizer."""
+def _training(step: Step, channels: int, iterations: int) -> list[float]:
+    """Seconds of each training step on one made-up batch."""
     generator = torch.Generator().manual_seed(0)
-    side = recipe["size"]
-    image = torch.rand(batch, recipe["frames"], channels, side, side, generator=generator)
-    label = torch.randint(0, 2, (batch, side, side), generator=generator)
-    image, label = image.to(device), label.to(device)
-    loss, optimizer = losses.build(recipe["loss"]), build_optimizer(model, recipe["optimizer"])
-    precision = PRECISIONS.get(recipe["precision"])
-    model.train()
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
-            outputs = model(image)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss(tuple(output.float() for output in outputs), label).backward()
-        optimizer.step()
-
-    return _timed(step, device, iterations)
+    side, count = step.recipe["size"], step.recipe["batch"]
+    batch = {
+        "image": torch.rand(
+            count, step.recipe["frames"], channels, side, side, generator=generator
+        ),
+        "label": torch.randint(0, 2, (count, side, side), generator=generator),
+        "case": ["made up"] * count,
+    }
+    step.model.train()
+    return _timed(lambda: step(batch, "probe", side), step.device, iterations)
 
 
 def _predicting(

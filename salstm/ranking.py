@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from salstm import statistics
+from salstm import stability, statistics
 from salstm.collected import Frame
 from salstm.effects import LOWER_IS_BETTER
 
@@ -94,7 +94,7 @@ def rank(
     for dataset, metric in itertools.product(dict.fromkeys(scores["dataset"]), metrics):
         values = per_case(scores[scores["dataset"] == dataset], metric)
         sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        stable = statistics.rank_stability(
+        stable = stability.rank_stability(
             sign * values.values, values.groups, generator, resamples=resamples
         )
         made = (
@@ -120,7 +120,7 @@ def reason(algorithms: int, groups: int) -> str:
     return ""
 
 
-def _ranking(values: Values, stable: statistics.Stability, level: float) -> Iterator[dict]:
+def _ranking(values: Values, stable: stability.Stability, level: float) -> Iterator[dict]:
     groups = len(np.unique(values.groups))
     why = reason(len(values.algorithms), groups)
     tau = (
@@ -156,7 +156,7 @@ def _quantile(shares: np.ndarray, at: float) -> float:
     )
 
 
-def _shares(values: Values, stable: statistics.Stability) -> Iterator[dict]:
+def _shares(values: Values, stable: stability.Stability) -> Iterator[dict]:
     for (baseline, variant), shares in zip(values.algorithms, stable.shares, strict=True):
         for at, share in enumerate(shares, start=1):
             yield {"baseline": baseline, "variant": variant, "at": at, "share": float(share)}

@@ -221,63 +221,6 @@ def effect_size(data: Clusters) -> float:
     return float(data.means.mean()) / spread if spread > 0 else math.nan
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How a ranking holds when the groups are drawn again.
-
-    Attributes:
-        ranks: of each algorithm on all groups, 1 is best; NaN where it has no value.
-        tau: Kendall's tau of each draw's ranking to that one; NaN for fewer than two algorithms.
-        shares: shares[a, r] of the draws in which algorithm a has rank r + 1.
-    """
-
-    ranks: Floats
-    tau: Floats
-    shares: Floats
-
-
-def rank_stability(
-    values: Floats,
-    groups: NDArray,
-    generator: np.random.Generator,
-    *,
-    lower_is_better: bool = False,
-    resamples: int = 10_000,
-) -> Stability:
-    """Rank algorithms by their mean over cases, and again on bootstrap draws of the groups.
-
-    Args:
-        values: one row per case, one column per algorithm; NaN values are left out of the means.
-        groups: the group of each case.
-        generator: source of chance.
-        lower_is_better: for distances.
-        resamples: bootstrap draws.
-
-    Returns:
-        Ranks, taus and rank shares; in a draw, ties share the better rank, an algorithm without a
-        value has the last one.
-    """
-    values = np.asarray(values, dtype=np.float64) * (-1 if lower_is_better else 1)
-    _, index = np.unique(np.asarray(groups), return_inverse=True)
-    number = int(index.max()) + 1 if len(index) else 0
-    member = np.zeros((number, len(index)))
-    member[index, np.arange(len(index))] = 1
-    sums, sizes = member @ np.nan_to_num(values), member @ ~np.isnan(values)
-    full = _ratio(sums.sum(0), sizes.sum(0))
-    known = ~np.isnan(full)
-    ranks = np.where(known, 1 + (full[None] > full[:, None]).sum(1), np.nan)
-    order = np.sign(full[known][:, None] - full[known])
-    taus, shares = [], np.zeros((values.shape[1], values.shape[1]))
-    for weights in _draws(number, generator, resamples, width=max(number, values.shape[1] ** 2)):
-        means = np.nan_to_num(_ratio(weights @ sums, weights @ sizes), nan=-np.inf)
-        for row, better in zip(shares, _better(means), strict=True):
-            row += np.bincount(better, minlength=len(row)) / resamples
-        pairs = np.sign(np.nan_to_num(means[:, known][:, :, None] - means[:, known][:, None]))
-        taus.append(_ratio((pairs * order).sum((1, 2)), _norm(pairs, order)))
-    shares[~known] = np.nan
-    return Stability(ranks, np.concatenate(taus) if taus else np.empty(0), shares)
-
-
 def _by_group(values: Floats, groups: NDArray) -> tuple[Floats, NDArray[np.bool_]]:
     """Sums of each column by group, and which columns have a value at all."""
     _, index = np.unique(np.asarray(groups), return_inverse=True)
@@ -302,29 +245,25 @@ def _some_signs(groups: int, generator: np.random.Generator, resamples: int) -> 
         yield (1.0 - 2 * drawn).astype(np.float64)
 
 
-def _better(means: Floats) -> NDArray[np.intp]:
-    """For each algorithm and draw, how many others have a higher mean."""
-    return (means[:, None, :] > means[:, :, None]).sum(2).T
-
-
-def _norm(pairs: Floats, order: Floats) -> Floats:
-    """Kendall's tau-b: pairs without a tie, on both sides."""
-    return np.sqrt((pairs**2).sum((1, 2)) * (order**2).sum())
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
-
-
 def _batches(resamples: int, width: int) -> list[int]:
     size = max(1, BATCH // max(width, 1))
     return [min(size, resamples - start) for start in range(0, resamples, size)]
 
 
-def _draws(
+def draws(
     groups: int, generator: np.random.Generator, resamples: int, width: int | None = None
 ) -> Iterator[Floats]:
-    """Batches of bootstrap draws: how often each group was drawn, (draws, groups)."""
+    """Bootstrap draws of groups, in batches.
+
+    Args:
+        groups: their number; without any nothing is drawn.
+        generator: source of chance.
+        resamples: draws in all.
+        width: numbers that the caller holds for each draw, which sets the size of a batch; default: groups.
+
+    Yields:
+        How often each group was drawn, (draws, groups).
+    """
     if not groups:
         return
     shares = np.full(groups, 1 / groups)
@@ -338,7 +277,7 @@ def _resampled(
     """Mean and its standard error in each bootstrap draw."""
     means, errors = [], []
     s, n = data.sums, data.sizes
-    for weights in _draws(len(s), generator, resamples):
+    for weights in draws(len(s), generator, resamples):
         total = weights @ n
         mean = weights @ s / total
         spread = weights @ (s * s) - 2 * mean * (weights @ (s * n)) + mean**2 * (weights @ (n * n))

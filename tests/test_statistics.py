@@ -89,7 +89,7 @@ class TestIntervals:
         groups = np.repeat(np.arange(9), [1, 2, 3, 1, 4, 2, 2, 5, 1])
         values = rng(5).normal(size=len(groups)) + 0.3 * groups
         data = clusters(values, groups)
-        draws = next(iter(statistics._draws(9, rng(6), 2000)))
+        draws = next(iter(statistics.draws(9, rng(6), 2000)))
         t = []
         for row in draws.astype(int):
             drawn = np.repeat(np.arange(9), row)
@@ -224,45 +224,6 @@ class TestHolm:
         assert (found >= p).all()
         assert (found <= np.minimum(1, len(p) * p)).all()
         assert (np.diff(found[np.argsort(p, kind="stable")]) >= 0).all()
-
-
-class TestRankStability:
-    def test_ranks_and_shares(self):
-        # three algorithms that never change places, best in the middle
-        values = rng().normal([0, 1, 0.5], 0.01, (12, 3))
-        found = statistics.rank_stability(values, np.arange(12) // 2, rng(), resamples=200)
-        assert found.ranks.tolist() == [3, 1, 2]
-        assert (found.tau == 1).all()
-        np.testing.assert_allclose(found.shares, [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-12)
-        turned = statistics.rank_stability(
-            values, np.arange(12) // 2, rng(), lower_is_better=True, resamples=50
-        )
-        assert turned.ranks.tolist() == [1, 3, 2]
-
-    def test_tau_equals_scipy(self):
-        values = rng(1).normal(size=(10, 6))
-        groups = np.arange(10)
-        found = statistics.rank_stability(values, groups, rng(2), resamples=50)
-        draws = next(iter(statistics._draws(10, rng(2), 50, width=36)))
-        for tau, weights in zip(found.tau, draws, strict=True):
-            again = np.average(values, axis=0, weights=weights)
-            expected, _ = stats.kendalltau(again, values.mean(0))
-            assert tau == pytest.approx(expected)
-        np.testing.assert_allclose(found.shares.sum(1), 1)
-
-    def test_an_algorithm_without_values(self):
-        values = np.column_stack([rng().normal(size=(8, 2)), np.full(8, NAN)])
-        found = statistics.rank_stability(values, np.arange(8), rng(), resamples=20)
-        assert math.isnan(found.ranks[2])
-        assert np.isnan(found.shares[2]).all()
-        assert np.isfinite(found.tau).all()
-
-    def test_nothing(self):
-        empty = statistics.rank_stability(np.empty((0, 2)), np.empty(0), rng(), resamples=5)
-        assert np.isnan(empty.ranks).all()
-        one = statistics.rank_stability(np.ones((4, 1)), np.arange(4), rng(), resamples=5)
-        assert one.ranks.tolist() == [1]
-        assert np.isnan(one.tau).all()
 
 
 def study(generator, groups, sizes, kind):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,7 +23,10 @@ def recomputed(network: nn.Module, frames: Tensor) -> Any:
     Returns:
         What the network returns.
     """
-    contexts = lambda: (nullcontext(), frozen_statistics(network))  # noqa: E731
+
+    def contexts() -> tuple[nullcontext, AbstractContextManager]:
+        return nullcontext(), frozen_statistics(network)
+
     return checkpoint(network, frames, use_reentrant=False, context_fn=contexts)
 
 

@@ -1,0 +1,151 @@
+"""What each command of ``salstm.cli`` is told, as argparse takes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from salstm import machine
+
+
+def number_or_null(text: str) -> int | None:
+    """Type of an option that is a whole number or the word null."""
+    return None if text == "null" else int(text)
+
+
+DATASET = {"--dataset": {"required": True, "help": "synapse, acdc, isic2018 or cvc_clinicdb"}}
+RAW = {"--raw": {"type": Path, "required": True, "help": "folder of the raw data"}}
+CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
+OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
+BASELINE = {"--baseline": {"required": True, "help": "a network: python -m salstm networks"}}
+RUN = {
+    "--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}
+}
+RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
+GRID = {"--grid": {"type": json.loads, "required": True, "help": "JSON"}}
+PHANTOMS = {
+    "--phantoms": {
+        "type": json.loads,
+        "default": "[]",
+        "help": "datasets that are made up, JSON",
+    }
+}
+COLLECTED = {"--collected": {"type": Path, "required": True, "help": "what collect wrote"}}
+THREADS = {"--threads": {"type": int, "default": 0, "help": "CPU threads; 0: all"}}
+DEVICE = {"--device": {"default": "auto", "help": "auto, cpu or cuda"}}
+CONFIG = {
+    "--config": {
+        "type": Path,
+        "nargs": "+",
+        "default": [Path("config.yaml")],
+        "help": "each is laid over the one before",
+    }
+}
+STATISTICS = {
+    "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
+}
+
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "fetch": {
+        **DATASET,
+        **RAW,
+        "--phantom": {"type": json.loads, "default": "null", "help": "its parameters, JSON"},
+        "--sources": {"type": Path, "help": "another file like salstm/data/sources.yaml"},
+        "--all": {"action": "store_true", "help": "what only the official split uses, too"},
+        **OUT,
+    },
+    "prepare": {
+        **DATASET,
+        **RAW,
+        "--manifest": {"type": Path, "required": True, "help": "raw.json of fetch"},
+        "--split": {"type": json.loads, "required": True, "help": "config's split, JSON"},
+        "--size": {"type": number_or_null, "required": True, "help": "pixels, or null"},
+        **THREADS,
+        **OUT,
+    },
+    "check": {**DATASET, **CASES, **OUT},
+    "train": {
+        **DATASET,
+        **BASELINE,
+        "--variant": {"required": True, "help": "plain, salstm, lstmsa, stack or convlstm"},
+        "--seed": {"type": int, "required": True},
+        "--recipe": {"type": json.loads, "required": True, "help": "JSON"},
+        **CASES,
+        **OUT,
+        **THREADS,
+        **DEVICE,
+        "--machine": {
+            "type": json.loads,
+            "default": machine.shared(),
+            "help": "config's machine, JSON: salstm/machine.py; changes no science",
+        },
+    },
+    "predict": {**RUN, **CASES, **THREADS, **DEVICE},
+    "score": {**RUN, **CASES, **OUT},
+    "sparsity": {
+        "--runs": {
+            "type": Path,
+            "nargs": "+",
+            "required": True,
+            "dest": "run_folders",
+            "help": "folders of the cells of one network, each with another module",
+        },
+        **CASES,
+        "--layers": {"type": int, "default": 10, "help": "modules in the stack"},
+        "--count": {"type": int, "default": 4, "help": "cases of each split"},
+        **THREADS,
+        **DEVICE,
+        **OUT,
+    },
+    "cost": {
+        **DATASET,
+        **BASELINE,
+        "--recipes": {"type": json.loads, "required": True, "help": "recipe by variant, JSON"},
+        **THREADS,
+        **OUT,
+    },
+    "collect": {**RESULTS, **GRID, **OUT},
+    "claims": {
+        **COLLECTED,
+        "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+        **STATISTICS,
+        **GRID,
+        "--limits": {
+            "type": json.loads,
+            "default": "[]",
+            "help": "why this run cannot decide about accuracy, JSON",
+        },
+    },
+    "tables": {**COLLECTED, **STATISTICS, **PHANTOMS, **OUT},
+    "figures": {**COLLECTED, **RESULTS, **PHANTOMS, **OUT},
+    "export": {**COLLECTED, **RESULTS, **OUT},
+    "report": {
+        **COLLECTED,
+        **RESULTS,
+        "--figures": {
+            "type": Path,
+            "help": "what figures wrote; default: figures beside --out",
+        },
+        **PHANTOMS,
+        **OUT,
+    },
+    "networks": {},
+    "doctor": {
+        **CONFIG,
+        "--deep": {"action": "store_true", "help": "compare all data with the official (slow)"},
+    },
+    "plan": {
+        **CONFIG,
+        "--results": {"type": Path, "help": "default: results/<name>"},
+        "--probe": {
+            "action": "store_true",
+            "help": "first time 20 iterations of each network and variant on this machine",
+        },
+        **THREADS,
+        **DEVICE,
+    },
+    "weights": {**BASELINE, **OUT},
+    "import_weights": {**BASELINE, "file": {"type": Path}, "out": {"type": Path}},
+}
+"""By command."""
