@@ -1,6 +1,6 @@
 """Ratios against the straightforward way, measured side by side: ``python -m benchmarks [NAME ...]``.
 
-Names: modules, gpu, loading, hd95, workflow; all by default (about half an hour on two quiet cores).
+Names: modules, networks, gpu, loading, hd95, workflow; all by default (about half an hour on two quiet cores).
 With ``--machine WORD`` the figures are kept in ``docs/measured/bench-WORD.csv``.
 """
 
@@ -16,7 +16,7 @@ from benchmarks.figures import Figure
 def main() -> None:
     """Run the named benchmarks one after the other."""
     kinds = {"modules": _modules, "gpu": _gpu, "loading": _loading, "hd95": _hd95}
-    kinds |= {"workflow": _workflow}
+    kinds |= {"workflow": _workflow, "networks": _networks}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*kinds, []], metavar="NAME")
     parser.add_argument("--machine", help="a word that names this machine; keeps the figures")
@@ -39,6 +39,12 @@ def _modules() -> Iterable[Figure]:
     from benchmarks import modules
 
     return modules.figures()
+
+
+def _networks() -> Iterable[Figure]:
+    from benchmarks import networks
+
+    return networks.figures()
 
 
 def _gpu() -> Iterable[Figure]:

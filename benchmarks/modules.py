@@ -18,10 +18,12 @@ import baselines
 from baselines.mtunet.model import gaussian_axial_attention
 from benchmarks import reference
 from benchmarks.figures import Figure, paired
+from salstm.inference import ready
 from salstm.modules import attach
 from salstm.modules.wrapper import Attached
 
 CLASSES, SLICES = 4, 10
+CPU = torch.device("cpu")
 
 
 def figures(size: int = 224, pairs: int = 5) -> Iterator[Figure]:
@@ -53,7 +55,8 @@ def memory(size: int, batch: int = 2) -> Iterator[Figure]:
 @torch.no_grad()
 def _forward(size: int, pairs: int) -> Figure:
     ours = model("salstm", size)
-    theirs, images = reference.Reference(ours), torch.randn(1, 3, 1, size, size)
+    ready(ours, CPU)
+    theirs, images = reference.Reference(model("salstm", size)), torch.randn(1, 3, 1, size, size)
     with reference.double_loop():
         expected = theirs(images)
     _same(ours(images), expected)
@@ -71,7 +74,8 @@ def _forward(size: int, pairs: int) -> Figure:
 @torch.no_grad()
 def _volume(variant: str, size: int, pairs: int) -> Figure:
     ours = model(variant, size)
-    theirs = reference.Reference(ours)
+    ready(ours, CPU)
+    theirs = reference.Reference(model(variant, size))
     frames = torch.randn(SLICES, 1, size, size)
     rows = [(max(k - 1, 0), k, min(k + 1, SLICES - 1)) for k in range(SLICES)]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from salstm.data.case import Case
 from salstm.data.resize import resize
@@ -53,6 +53,18 @@ class View:
             normalise=(scale["mean"], scale["std"]) if scale else None,
             batch=recipe["batch"],
         )
+
+
+def ready(network: nn.Module, device: torch.device) -> None:
+    """Put a network on the device that is to predict, in evaluation mode, in the order of memory that is faster there.
+
+    On a CPU that is channels innermost: 1.0 to 1.7 times as fast, equal but for rounding (``benchmarks.networks``). On
+    a GPU it stays as it is: nothing was measured there.
+    """
+    network.to(device).eval()
+    if device.type == "cpu":
+        # torch's stub of nn.Module.to has no such overload.
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def predict(

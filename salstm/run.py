@@ -100,7 +100,8 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
     """
     device = device_of(args)
     store = Store(args.cases)
-    model = _assembled(build, made).to(device)
+    model = _assembled(build, made)
+    inference.ready(model, device)
     view = inference.View.of(made["recipe"], made["channels"])
     for selection in training.SELECTIONS:
         weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")

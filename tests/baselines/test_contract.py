@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import baselines
+from salstm.inference import ready
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*TracerWarning")
 
@@ -88,6 +89,19 @@ def test_building_leaves_the_generator_to_the_caller(name):
     torch.manual_seed(5)
     make(name)
     assert not torch.equal(first, torch.rand(1)), "build seeds the global generator"
+
+
+@pytest.mark.parametrize("name", baselines.names())
+def test_channels_innermost_is_the_same_function(name):
+    """As predictions on a CPU and ``machine.channels_last`` run it."""
+    network, x = make(name, 3).double(), images(name, 3).double()
+    with torch.no_grad():
+        expected = network.eval()(x)
+        ready(network, torch.device("cpu"))
+        found = network(x)
+    weights = [one for one in network.parameters() if one.ndim == 4 and min(one.shape[1:]) > 1]
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in weights)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", baselines.names())

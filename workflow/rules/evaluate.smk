@@ -1,7 +1,9 @@
 rule predict:
     """Label maps of the test cases from each selection of weights."""
     input:
-        rules.train.output,
+        # All but the curve.
+        rules.train.output.weights,
+        rules.train.output.run,
     output:
         expand(
             f"{CELL}/predictions/{{selection}}.npz",
@@ -19,7 +21,7 @@ rule predict:
         runtime=minutes_of_prediction,
     params:
         cases=CASES,
-        cell=lambda w: CELL.format(**w),
+        cell=CELL,
         # The network's own code retrains it, which predicts again.
         code=fingerprint("salstm.inference"),
     shell:
@@ -37,12 +39,9 @@ rule score:
         f"{CELL}/logs/score.log",
     conda:
         "../envs/salstm.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         cases=CASES,
-        cell=lambda w: CELL.format(**w),
+        cell=CELL,
         code=fingerprint("salstm.scoring"),
     shell:
         "python -m salstm score --run {params.cell} --cases {params.cases}"

@@ -1,17 +1,17 @@
 rule train:
     """One training: three selections of weights, the curve, and how it was made."""
     input:
-        cases=f"{CASES}/manifest.json",
+        # The audit of the cases, so that it is made anew with them.
         audit=rules.check.output,
         weights=weights_of,
     output:
-        expand(
+        weights=expand(
             f"{CELL}/{{selection}}.safetensors",
             selection=SELECTIONS,
             allow_missing=True,
         ),
-        f"{CELL}/history.csv",
-        f"{CELL}/run.json",
+        curve=f"{CELL}/history.csv",
+        run=f"{CELL}/run.json",
     log:
         f"{CELL}/logs/train.log",
     conda:
@@ -24,7 +24,7 @@ rule train:
     params:
         recipe=recipe_of,
         code=code_of_training,
-        cases=lambda w: CASES.format(dataset=w.dataset),
+        cases=CASES,
         cell=CELL,
     shell:
         "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
