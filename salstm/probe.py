@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from salstm.config import cells
 from salstm.data.datasets import DATASETS
@@ -105,19 +106,34 @@ def _cell(
     }
 
 
-def _training(step: Step, channels: int, iterations: int) -> list[float]:
-    """Seconds of each training step on one made-up batch."""
-    generator = torch.Generator().manual_seed(0)
-    side, count = step.recipe["size"], step.recipe["batch"]
-    batch = {
-        "image": torch.rand(
-            count, step.recipe["frames"], channels, side, side, generator=generator
-        ),
-        "label": torch.randint(0, 2, (count, side, side), generator=generator),
+def made_up(recipe: dict[str, Any], channels: int, seed: int = 0) -> dict[str, Any]:
+    """A batch as ``salstm.batches.Batches`` gives it: noisy spots, brighter where the label is 1.
+
+    Args:
+        recipe: for its batch, frames and size.
+        channels: of the frames.
+        seed: the spots and the noise.
+
+    Returns:
+        ``image`` ``(B, T, channels, S, S)``, ``label`` ``(B, S, S)``, and ``case``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count, frames, side = recipe["batch"], recipe["frames"], recipe["size"]
+    coarse = torch.rand(count, 1, 4, 4, generator=generator)
+    spots = functional.interpolate(coarse, (side, side), mode="bilinear")
+    noise = torch.rand(count, frames, channels, side, side, generator=generator)
+    return {
+        "image": (spots[:, None] + 0.2 * noise) / 1.2,
+        "label": (spots[:, 0] > 0.5).long(),
         "case": ["made up"] * count,
     }
+
+
+def _training(step: Step, channels: int, iterations: int) -> list[float]:
+    """Seconds of each training step on one made-up batch."""
+    batch = made_up(step.recipe, channels)
     step.model.train()
-    return _timed(lambda: step(batch, "probe", side), step.device, iterations)
+    return _timed(lambda: step(batch, "probe", step.recipe["size"]), step.device, iterations)
 
 
 def _predicting(

@@ -173,7 +173,8 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
         size = recipe["size"]
         example = torch.zeros(1, recipe["frames"], dataset.channels, size, size)
         started = time.monotonic()
-        figures = counting.cost(model.to(device), example.to(device), seconds=LATENCY_S)
+        inference.ready(model, device)
+        figures = counting.cost(model, example.to(device), seconds=LATENCY_S)
         log.info("%s %s: counted in %.1f s", args.baseline, variant, time.monotonic() - started)
         rows.append(
             {"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures}

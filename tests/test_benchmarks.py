@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import figures, gpu, modules, reference
+import baselines
+from benchmarks import figures, gpu, modules, precisions, reference
 from benchmarks.figures import Figure
+from salstm import config as configuration
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,3 +65,22 @@ def test_the_gpu_table_is_made_of_steps_that_run():
 
 def _figure(name: str, ratio: float) -> Figure:
     return Figure(name, "small", ratio, 1.0, "s", ratio, "2x")
+
+
+def test_both_precisions_start_alike_and_learn(tmp_path):
+    """On the CPU, one small network: that it runs and learns, not how fast. No GPU was at hand when it was written."""
+    settings = configuration.checked(configuration.load(ROOT / "config.yaml"), baselines.names())
+    settings |= {"grid": {"isic2018": ["unet"]}, "variants": ["plain", "salstm"]}
+    settings["recipes"]["overrides"] = {"size": 32, "batch": 2}
+    path = tmp_path / "precisions.csv"
+    precisions.keep(path, precisions.rows(settings, torch.device("cpu"), iterations=20))
+    rows = pd.read_csv(path).to_dict("records")
+    assert [(row["variant"], row["precision"]) for row in rows] == [
+        ("plain", "bfloat16"), ("plain", "float32"), ("salstm", "bfloat16"), ("salstm", "float32"),
+    ]  # fmt: skip
+    assert all(row["last_loss"] < row["first_loss"] for row in rows)
+    for rounded, exact in (rows[:2], rows[2:]):
+        assert 0 < abs(exact["first_loss"] - rounded["first_loss"]) < 0.02
+    settings["variants"] = ["plain"]
+    precisions.keep(path, precisions.rows(settings, torch.device("cpu"), iterations=1))
+    assert pd.read_csv(path)["iterations"].tolist() == [1, 1, 20, 20]
