@@ -25,7 +25,7 @@ slurm: install ## Snakemake's plugin for SLURM; not in the default install: see 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock
 
 demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html
-	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1
+	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1 sparsity=1
 	@echo "The report: reports/demo/index.html"
 
 test: install ## the test suite

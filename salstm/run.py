@@ -28,7 +28,7 @@ from salstm.recipes import digest
 
 log = logging.getLogger(__name__)
 Build = Callable[..., nn.Module]
-LATENCY_S = 2.0
+LATENCY_S = 1.0
 """Longest time for the repeats of one latency, in seconds."""
 
 
