@@ -20,13 +20,11 @@ rule predict:
         mem_mb=memory_of,
         runtime=minutes_of_prediction,
     params:
-        cases=CASES,
-        cell=CELL,
+        cell=f"--run {CELL} --cases {CASES}",
         # The network's own code retrains it, which predicts again.
         code=fingerprint("salstm.inference"),
     shell:
-        "python -m salstm predict --run {params.cell} --cases {params.cases}"
-        " --threads {threads} --log {log}"
+        "python -m salstm predict {params.cell} --threads {threads} --log {log}"
 
 
 rule score:
@@ -40,12 +38,10 @@ rule score:
     conda:
         "../envs/salstm.yaml"
     params:
-        cases=CASES,
-        cell=CELL,
+        cell=f"--run {CELL} --cases {CASES}",
         code=fingerprint("salstm.scoring"),
     shell:
-        "python -m salstm score --run {params.cell} --cases {params.cases}"
-        " --out {output} --log {log}"
+        "python -m salstm score {params.cell} --out {output} --log {log}"
 
 
 rule sparsity:

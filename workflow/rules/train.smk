@@ -24,9 +24,9 @@ rule train:
     params:
         recipe=recipe_of,
         code=code_of_training,
-        cases=CASES,
-        cell=CELL,
+        # One string, here and for the other rules of a cell: a plan formats every field of every command three times.
+        cell="--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}"
+        f" --cases {CASES} --out {CELL}",
     shell:
-        "python -m salstm train --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
-        " --variant {wildcards.variant} --seed {wildcards.seed} --recipe {params.recipe:q}"
-        " --cases {params.cases} --out {params.cell} --threads {threads} --log {log}"
+        "python -m salstm train {params.cell} --recipe {params.recipe:q}"
+        " --threads {threads} --log {log}"
