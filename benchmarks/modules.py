@@ -112,7 +112,7 @@ def _gaussian(pairs: int) -> Figure:
 
 
 def _same(found: Tensor, expected: Tensor) -> None:
-    worst = float((found - expected).abs().max())
+    worst = float((found - expected).detach().abs().max())
     if not math.isfinite(worst) or worst > 1e-5 * max(1.0, float(expected.abs().max())):
         raise AssertionError(f"the two ways differ by {worst}; nothing is timed")
 
