@@ -58,7 +58,7 @@ class View:
 def ready(network: nn.Module, device: torch.device) -> None:
     """Put a network on the device that is to predict, in evaluation mode, in the order of memory that is faster there.
 
-    On a CPU that is channels innermost: 1.0 to 1.7 times as fast, equal but for rounding (``benchmarks.networks``). On
+    On a CPU that is channels innermost: 1.0 to 1.9 times as fast, equal but for rounding (``benchmarks.networks``). On
     a GPU it stays as it is: nothing was measured there.
     """
     network.to(device).eval()
