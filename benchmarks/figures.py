@@ -113,11 +113,11 @@ def write(figures: list[Figure], machine: str) -> Path:
 
 def markdown(path: Path) -> str:
     """The figures of a file as the README shows them."""
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, keep_default_na=False, na_values={"reference": "", "ratio": ""})
     facts = table[["hardware", "versions"]].drop_duplicates().agg(", ".join, axis=1)
     lines = [
-        "| figure | setting | reference | ours | ratio | aim |",
-        "|---|---|---:|---:|---:|---:|",
+        "| figure | setting | threads | reference | ours | ratio | aim |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for row in table.itertuples():
         amounts = [
@@ -126,6 +126,6 @@ def markdown(path: Path) -> str:
         ]
         ratio = f"{row.ratio:.2f}x" if row.ratio == row.ratio else ""
         lines.append(
-            f"| {row.name} | {row.setting} | {' | '.join(amounts)} | {ratio} | {row.reach} |"
+            f"| {row.name} | {row.setting} | {row.threads} | {' | '.join(amounts)} | {ratio} | {row.reach} |"
         )
     return "\n".join([*lines, "", f"`make bench` on {'; '.join(facts)}.", ""])
