@@ -98,7 +98,10 @@ class Step:
         with contextlib.suppress(torch.OutOfMemoryError):
             for start in range(0, count, self.micro_batch):
                 part = slice(start, start + self.micro_batch)
-                image, label = (batch[key][part].to(self.device) for key in ("image", "label"))
+                image, label = (
+                    batch[key][part].to(self.device, non_blocking=True)
+                    for key in ("image", "label")
+                )
                 if size != self.recipe["size"]:
                     image, label = scales.resized(image, label, size)
                 share = len(label) / count
