@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from salstm import config as configuration
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
 from salstm.machine import Machine
-from salstm.model import assemble
+from salstm.model import untrained
 from salstm.probe import made_up
 from salstm.recipes import resolve
 from salstm.step import Step
@@ -62,14 +63,7 @@ def _trained(
     names: tuple[str, str, str], recipe: dict[str, Any], device: torch.device, iterations: int
 ) -> dict[str, Any]:
     dataset = DATASETS[names[0]]
-    model = assemble(
-        lambda **options: baselines.build(names[1], **options),
-        recipe,
-        variant=names[2],
-        channels=dataset.channels,
-        classes=len(dataset.classes),
-        seed=0,
-    ).to(device)
+    model = untrained(partial(baselines.build, names[1]), recipe, names[2], dataset).to(device)
     step = Step(model.train(), recipe, Machine(), device)
     batches = [made_up(recipe, dataset.channels, seed) for seed in range(BATCHES)]
     if device.type == "cuda":

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from salstm.data.datasets import Dataset
 from salstm.modules import ATTENTION_SIZE, attach
 from salstm.modules.wrapper import Attached
 
@@ -63,3 +64,17 @@ def assemble(
         )
         # Recipes of variants without attention leave its scale out.
         return attach(network, variant, logits, recipe.get("attention_size", ATTENTION_SIZE))
+
+
+def untrained(
+    build: Callable[..., nn.Module], recipe: dict[str, Any], variant: str, dataset: Dataset
+) -> Attached:
+    """As ``assemble``, from seed 0, for the frames and classes that a dataset has before it is prepared."""
+    return assemble(
+        build,
+        recipe,
+        variant=variant,
+        channels=dataset.channels,
+        classes=len(dataset.classes),
+        seed=0,
+    )

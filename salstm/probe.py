@@ -18,7 +18,7 @@ from salstm.config import cells
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
 from salstm.machine import Machine
-from salstm.model import assemble
+from salstm.model import untrained
 from salstm.modules.wrapper import Attached
 from salstm.provenance import now
 from salstm.recipes import resolve
@@ -81,14 +81,7 @@ def _cell(
     iterations: int,
 ) -> dict[str, Any]:
     dataset = DATASETS[names[0]]
-    model = assemble(
-        build,
-        recipe,
-        variant=names[2],
-        channels=dataset.channels,
-        classes=len(dataset.classes),
-        seed=0,
-    ).to(device)
+    model = untrained(build, recipe, names[2], dataset).to(device)
     batch = recipe["batch"] if device.type == "cuda" else min(recipe["batch"], CPU_BATCH)
     step = Step(model, {**recipe, "batch": batch}, Machine(), device)
     steps = _training(step, dataset.channels, iterations)

@@ -22,7 +22,7 @@ from salstm.data import datasets, splits
 from salstm.data.store import Store
 from salstm.files import replacing, write_csv, write_json
 from salstm.machine import Machine
-from salstm.model import assemble
+from salstm.model import assemble, untrained
 from salstm.modules.wrapper import Attached
 from salstm.recipes import digest
 
@@ -162,14 +162,7 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
     rows = []
     for variant, recipe in args.recipes.items():
         recipe = {**recipe, "auxiliary": False}
-        model = assemble(
-            builder(recipe),
-            recipe,
-            variant=variant,
-            channels=dataset.channels,
-            classes=len(dataset.classes),
-            seed=0,
-        )
+        model = untrained(builder(recipe), recipe, variant, dataset)
         size = recipe["size"]
         example = torch.zeros(1, recipe["frames"], dataset.channels, size, size)
         started = time.monotonic()
