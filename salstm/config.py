@@ -80,9 +80,9 @@ def cells(config: dict[str, Any], dataset: str | None = None) -> list[dict[str, 
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
-    """A sentence for messages: the nearest allowed name, or nothing."""
+    """How a message goes on that names what is not allowed: with the nearest allowed name, or its full stop."""
     near = difflib.get_close_matches(str(name), [str(option) for option in allowed], n=1)
-    return f", did you mean {near[0]}?" if near else ""
+    return f", did you mean {near[0]}?" if near else "."
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:

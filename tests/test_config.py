@@ -58,6 +58,7 @@ def test_defaults_are_filled_in_at_every_depth(paper):
             {"recipes": {"defaults": {"epoch": 3}}},
             r"recipes.defaults: unknown key 'epoch', did you mean epochs\?",
         ),
+        ({"zz": 1}, r"top level: unknown key 'zz'\. Allowed: datasets"),
         ({"variants": ["plane"]}, r"variants.0: 'plane' is not allowed, did you mean plain\?"),
         (
             {"grid": {"acdc": ["mtunnet"]}},
