@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks import reference
 from benchmarks.figures import Figure, seconds
-from benchmarks.modules import CLASSES, model
+from benchmarks.modules import CLASSES, STEP, model
 from salstm import losses
 
 FORWARD_MACS = 3 * 40.646e9 + 113.9e9
@@ -31,21 +31,20 @@ def figures(
         print("no GPU: the GPU table is not run")
         return
     setting = f"batch {batch}, {size}, {device}; {pairs} pairs"
-    name = "SALSTM on MT-UNet, training step"
     for precision, reach in REACH.items():
         theirs, mine = (_step(device, size, batch, way, precision) for way in ("reference", "ours"))
         theirs(), mine()
         found = [(seconds(theirs), seconds(mine)) for _ in range(pairs)]
         slow, fast = (statistics.median(column) for column in zip(*found, strict=True))
         ratio = statistics.median(one / other for one, other in found)
-        yield Figure(f"{name}, {precision}", setting, slow, fast, "s", ratio, reach)
-        rate = Figure(f"{name}, {precision}, rate", setting, 1 / slow, 1 / fast, "it/s", ratio, "")
+        yield Figure(f"{STEP}, {precision}", setting, slow, fast, "s", ratio, reach)
+        rate = Figure(f"{STEP}, {precision}, rate", setting, 1 / slow, 1 / fast, "it/s", ratio, "")
         yield rate
         if device == "cuda":
-            yield from _memory(name, setting, precision, theirs, mine)
+            yield from _memory(setting, precision, theirs, mine)
         share = 3 * batch * FORWARD_MACS * (size / 224) ** 2 / fast / _peak(device, precision)
         yield Figure(
-            f"{name}, {precision}, of the peak",
+            f"{STEP}, {precision}, of the peak",
             setting,
             float("nan"),
             100 * share,
@@ -96,7 +95,7 @@ def _precision(name: str) -> Iterator[None]:
 
 
 def _memory(
-    name: str, setting: str, precision: str, theirs: Callable[[], None], mine: Callable[[], None]
+    setting: str, precision: str, theirs: Callable[[], None], mine: Callable[[], None]
 ) -> Iterator[Figure]:
     """Peak memory of a step of each, both models resident."""
     peaks = []
@@ -105,7 +104,7 @@ def _memory(
         step()
         peaks.append(torch.cuda.max_memory_allocated() / 1e9)
     ratio = peaks[0] / peaks[1]
-    yield Figure(f"{name}, {precision}, memory", setting, peaks[0], peaks[1], "GB", ratio, "")
+    yield Figure(f"{STEP}, {precision}, memory", setting, peaks[0], peaks[1], "GB", ratio, "")
 
 
 def _peak(device: str, precision: str, side: int = 8192) -> float:

@@ -49,8 +49,8 @@ def _plan(seeds: int, reach: str, repeats: int, *options: str) -> Figure:
 def _scoring() -> Iterator[Figure]:
     """One test set of Synapse in a process of its own: all metrics, scopes and conventions."""
     code = (
-        "from benchmarks.workflow import score_synapse; score_synapse(); import resource;"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)"
+        "from benchmarks.workflow import score_synapse; score_synapse();"
+        "import torch; from salstm.usage import peak_bytes; print(peak_bytes(torch.device('cpu')) / 1e9)"
     )
     start = time.perf_counter()
     ended = subprocess.run(

@@ -10,7 +10,6 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,8 +99,7 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
     """
     device = device_of(args)
     store = Store(args.cases)
-    model = _assembled(build, made)
-    inference.ready(model, device)
+    model = _assembled(build, made, device)
     view = inference.View.of(made["recipe"], made["channels"])
     for selection in training.SELECTIONS:
         weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
@@ -133,7 +131,8 @@ def sparsity(
     found: list[dict[str, Any]] = []
     for folder, facts in zip(args.run_folders, made, strict=True):
         identity, recipe = facts["identity"], facts["recipe"]
-        model = _trained(builder(facts), facts, folder / "best_val.safetensors", device)
+        model = _assembled(builder(facts), facts, device)
+        model.load_state_dict(checkpoint.load_weights(folder / "best_val.safetensors"))
         steps = {identity["variant"]: stacks.module(model.head)}
         if not found:
             steps["attention"] = stacks.attention(recipe["attention_size"])
@@ -175,9 +174,9 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
     write_csv(args.out, pd.DataFrame(rows))
 
 
-def _assembled(build: Build, made: dict[str, Any]) -> Attached:
-    """The model of a cell's run.json, before its weights."""
-    return assemble(
+def _assembled(build: Build, made: dict[str, Any], device: torch.device) -> Attached:
+    """The model of a cell's run.json, before its weights, ready to predict."""
+    model = assemble(
         build,
         made["recipe"],
         variant=made["identity"]["variant"],
@@ -185,12 +184,8 @@ def _assembled(build: Build, made: dict[str, Any]) -> Attached:
         classes=len(made["classes"]),
         seed=0,
     )
-
-
-def _trained(build: Build, made: dict[str, Any], weights: Path, device: torch.device) -> Attached:
-    model = _assembled(build, made)
-    model.load_state_dict(checkpoint.load_weights(weights))
-    return model.to(device).eval()
+    inference.ready(model, device)
+    return model
 
 
 def device_of(args: Namespace) -> torch.device:

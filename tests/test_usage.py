@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +71,22 @@ def test_peak_memory_of_this_process_is_at_least_what_it_holds():
     peak = usage.peak_bytes(CPU)
     assert peak > held.nbytes
     assert peak < 2**40, "KiB and bytes are mixed up"
+
+
+def test_peak_memory_is_not_that_of_the_parent():
+    """Linux hands the largest resident size on to the programs that a process starts."""
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("this system has no /proc")
+    held = torch.ones(500_000_000, dtype=torch.uint8)
+    code = "import torch; from salstm import usage; print(usage.peak_bytes(torch.device('cpu')))"
+    child = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(child.stdout) < usage.peak_bytes(CPU) - held.nbytes // 2
+
+
+@pytest.mark.parametrize("status", ["", "VmPeak:\t 1 kB\n", "VmHWM:\t many kB\n"])
+def test_a_system_without_the_line_is_asked_otherwise(monkeypatch, status):
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: status)
+    test_peak_memory_of_this_process_is_at_least_what_it_holds()
 
 
 @pytest.mark.gpu
