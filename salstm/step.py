@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -45,7 +46,7 @@ class Step:
         _check_precision(recipe["precision"], device)
         self.loss = losses.build(recipe["loss"])
         self.optimizer = build_optimizer(model, recipe["optimizer"])
-        self.scaler = torch.amp.GradScaler(enabled=recipe["precision"] == "float16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe["precision"] == "float16")
         # The model itself stays as it is: names of weights and predictions know nothing of the compiler.
         self.forward: Callable[[Tensor], Any] = _compiled(model) if machine.compile else model
         self.micro_batch = min(machine.micro_batch or recipe["batch"], recipe["batch"])
@@ -88,6 +89,7 @@ class Step:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
         self.optimizer.load_state_dict(state["optimizer"])
+        _lay_out(self.optimizer)
         self.scaler.load_state_dict(state["scaler"])
 
     def _gradients(self, batch: dict[str, Any], place: str, size: int) -> float | None:
@@ -106,10 +108,12 @@ class Step:
                     image, label = scales.resized(image, label, size)
                 share = len(label) / count
                 loss = self._loss(image, label)
-                if not torch.isfinite(loss):
-                    raise self._diverged(loss, batch, place)
                 self.scaler.scale(loss * share).backward()
-                total += float(loss.detach()) * share
+                # Read when the backward pass is queued: the step's only wait for a GPU.
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise self._diverged(value, batch, place)
+                total += value * share
             return total
         if undo:
             undo()
@@ -164,12 +168,12 @@ class Step:
 
         return undo
 
-    def _diverged(self, loss: Tensor, batch: dict[str, Any], place: str) -> TrainingError:
+    def _diverged(self, loss: float, batch: dict[str, Any], place: str) -> TrainingError:
         # Buffers do not count: this very pass has spoilt the running statistics.
         if name := not_finite(self.model.named_parameters()):
             return self._broken(name, place)
         return TrainingError(
-            f"{place}: the loss is {float(loss.detach())}; cases of the batch: {_names(batch['case'])}. Lower "
+            f"{place}: the loss is {loss}; cases of the batch: {_names(batch['case'])}. Lower "
             f"the learning rate, use precision float32, or look at these cases. The weights of the last whole epoch "
             f"are kept"
         )
@@ -209,6 +213,18 @@ def build_optimizer(model: nn.Module, spec: dict[str, Any]) -> torch.optim.Optim
         return kinds[spec["name"]](parameters, fused=True, **options)
     except TypeError as error:
         raise ValueError(f"optimizer {spec['name']!r}: {error}") from error
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Give what an optimizer keeps of a weight the weight's order of memory.
+
+    Fused kernels pair the two by their places in memory, and the training may go on with other
+    ``machine.channels_last`` than it began with.
+    """
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                kept[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Any]:

@@ -300,10 +300,12 @@ def test_scales_want_a_sigmoid(cases_folder, recipe, tmp_path):
         run(cases_folder, {**recipe, "scales": [16]}, tmp_path)
 
 
-def on(machine: Machine, recipe: dict, cases: Path, folder: Path) -> training.State:
+def on(
+    machine: Machine, recipe: dict, cases: Path, folder: Path, network: Any = Small
+) -> training.State:
     """Train with these options."""
     here = dataclasses.replace(setting(recipe, folder), machine=machine)
-    return training.train(model(recipe), Store(cases), here)
+    return training.train(model(recipe, network=network), Store(cases), here)
 
 
 # Adam divides by a gradient's size: for a bias before a batch norm, which has none, it makes steps of rounding.
@@ -338,6 +340,17 @@ def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe,
     assert_close(tmp_path / "last", tmp_path / "first")
 
 
+@pytest.mark.parametrize("optimizer", [SGD, {"name": "adam", "lr": 1e-3, "eps": 0.1}])
+def test_a_training_goes_on_in_another_order_of_memory(cases_folder, recipe, tmp_path, optimizer):
+    """Fused optimizers pair a weight with its momentum by their places in memory."""
+    recipe |= {"optimizer": optimizer, "schedule": {"name": "constant"}}
+    for name, orders in (("same", (False, False)), ("other", (False, True))):
+        for epochs, chosen in enumerate(orders, start=1):
+            options = Machine(channels_last=chosen)
+            on(options, {**recipe, "epochs": epochs}, cases_folder, tmp_path / name, Dry)
+    assert_close(tmp_path / "other", tmp_path / "same")
+
+
 def test_compiled_steps_change_no_name_and_no_prediction(
     cases_folder, recipe, tmp_path, monkeypatch
 ):
@@ -362,11 +375,7 @@ def test_compiled_steps_change_no_name_and_no_prediction(
 def test_the_compiler_itself_gives_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
     recipe.update(epochs=1, optimizer=SGD)
     for name, chosen in (("plain", False), ("compiled", True)):
-        network = model(recipe, network=Small)
-        here = dataclasses.replace(
-            setting(recipe, tmp_path / name), machine=Machine(compile=chosen)
-        )
-        training.train(network, Store(cases_folder), here)
+        on(Machine(compile=chosen), recipe, cases_folder, tmp_path / name)
     assert_close(tmp_path / "compiled", tmp_path / "plain")
 
 
