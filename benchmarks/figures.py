@@ -68,13 +68,13 @@ def paired(
 
 def show(figures: Iterable[Figure]) -> list[Figure]:
     """Print each figure as it comes."""
-    print(f"{'figure':<58}{'reference':>12}{'ours':>12}{'ratio':>9}  reach")
+    print(f"{'figure':<58}{'reference':>16}{'ours':>16}{'ratio':>9}  reach")
     kept = []
     for one in figures:
         ratio = "" if one.ratio != one.ratio else f"{one.ratio:.2f}x"
         reference = "" if one.reference != one.reference else f"{one.reference:.4g} {one.unit}"
         print(
-            f"{one.name:<58}{reference:>12}{f'{one.ours:.4g} {one.unit}':>12}{ratio:>9}  {one.reach}",
+            f"{one.name:<58}{reference:>16}{f'{one.ours:.4g} {one.unit}':>16}{ratio:>9}  {one.reach}",
             flush=True,
         )
         kept.append(one)
