@@ -78,7 +78,12 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": state.seconds,
         "joules": state.joules,
-        "machine": {**asdict(machine), "micro_batch": state.micro_batch},
+        # What memory that ran out has changed.
+        "machine": {
+            **asdict(machine),
+            "micro_batch": state.micro_batch,
+            "recompute": model.recompute,
+        },
         "started": started,
         "finished": provenance.now(),
         "command": provenance.command(),

@@ -27,7 +27,8 @@ class Step:
     Attributes:
         optimizer: over all parameters that train.
         micro_batch: items that pass the model at once; shrinks when memory runs out. The batch of the recipe stays:
-            gradients add up. Batch statistics and losses that pool a batch then see fewer items.
+            gradients add up. Batch statistics and losses that pool a batch then see fewer items. A model that sees
+            neighbours computes its activations again first, which changes no number.
 
     Args:
         model: on its device.
@@ -50,6 +51,10 @@ class Step:
         # The model itself stays as it is: names of weights and predictions know nothing of the compiler.
         self.forward: Callable[[Tensor], Any] = _compiled(model) if machine.compile else model
         self.micro_batch = min(machine.micro_batch or recipe["batch"], recipe["batch"])
+        # Three passes of the network are worth it; the compiled step would be another graph.
+        self._may_recompute = (
+            model.variant != "plain" and recipe["frames"] > 1 and not machine.compile
+        )
         self._fits = False
         self._cases: list[str] = []
 
@@ -66,7 +71,7 @@ class Step:
                 memory that is not enough for one item.
         """
         while (total := self._gradients(batch, place, size)) is None:
-            self._halve()
+            self._make_room()
         self._fits = True
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -131,6 +136,20 @@ class Step:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=PRECISIONS[precision])
 
+    def _make_room(self) -> None:
+        """Use less memory from now on: with the same numbers if that is possible, then with fewer items at a time."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.model.recompute or not self._may_recompute:
+            self._halve()
+            return
+        self.model.recompute = True
+        log.warning(
+            "out of memory: activations are computed again from now on (machine: recompute); it takes longer, the "
+            "numbers stay"
+        )
+
     def _halve(self) -> None:
         if self.micro_batch == 1:
             raise TrainingError(
@@ -138,9 +157,6 @@ class Step:
                 f"use a larger GPU or a smaller size"
             )
         self.micro_batch = max(1, self.micro_batch // 2)
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         log.warning(
             "out of memory: %d items at a time from now on, the batch stays %d; batch statistics and "
             "batch-pooled losses now see fewer items",

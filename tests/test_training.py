@@ -18,6 +18,7 @@ from salstm import checkpoint, step, training
 from salstm.data.store import Store
 from salstm.machine import Machine
 from salstm.model import assemble
+from salstm.modules.wrapper import Attached
 
 CLASSES = ("RV", "MYO", "LV")
 
@@ -179,6 +180,41 @@ def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(
     assert "2 items at a time from now on, the batch stays 8" in caplog.text
     frames = sum(case.depth for case in Store(cases_folder).split("train"))
     assert state.iteration == math.ceil(frames / 8) - (frames % 8 == 1)
+
+
+def test_out_of_memory_first_takes_what_changes_no_number(
+    cases_folder, recipe, tmp_path, caplog, monkeypatch
+):
+    run(cases_folder, recipe, tmp_path / "undisturbed", variant="salstm")
+    passes = Attached._pass
+
+    def hungry(self, frames: torch.Tensor) -> Any:
+        outputs = passes(self, frames)
+        if self.training and not self.recompute:
+            raise torch.OutOfMemoryError("fake, after dropout was drawn and statistics have moved")
+        return outputs
+
+    monkeypatch.setattr(Attached, "_pass", hungry)
+    state = run(cases_folder, recipe, tmp_path / "short", variant="salstm")
+    assert state.micro_batch == 8
+    assert caplog.text.count("activations are computed again from now on") == 1
+    assert equal(weights(tmp_path / "undisturbed"), weights(tmp_path / "short"))
+
+
+def test_out_of_memory_halves_where_computing_again_was_not_enough(
+    cases_folder, recipe, tmp_path, caplog, monkeypatch
+):
+    passes = Attached._pass
+
+    def hungry(self, frames: torch.Tensor) -> Any:
+        if self.training and not (self.recompute and len(frames) <= 2):
+            raise torch.OutOfMemoryError("fake")
+        return passes(self, frames)
+
+    monkeypatch.setattr(Attached, "_pass", hungry)
+    state = run(cases_folder, {**recipe, "epochs": 1}, tmp_path, variant="lstmsa")
+    assert state.micro_batch == 2
+    assert caplog.text.index("computed again") < caplog.text.index("4 items at a time")
 
 
 def test_out_of_memory_with_one_item_ends_clearly(cases_folder, recipe, tmp_path):
