@@ -12,7 +12,7 @@ from medpy.metric.binary import hd95 as medpy_hd95
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.figures import Figure, seconds
-from salstm.metrics import hd95, measure
+from salstm.evaluation.metrics import hd95, measure
 
 RADII = [(10, 60, 90), (6, 30, 30), (18, 30, 28), (18, 30, 28)]
 RADII += [(35, 90, 110), (8, 22, 70), (20, 40, 50), (18, 45, 60)]

@@ -17,7 +17,7 @@ from scipy.ndimage import zoom
 
 from benchmarks.figures import Figure, seconds
 from salstm.data import datasets, phantoms
-from salstm.data.augment import rotflip
+from salstm.data.augment.registry import rotflip
 from salstm.data.store import Store
 from salstm.data.windows import Windows, neighbours
 

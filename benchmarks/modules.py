@@ -18,10 +18,10 @@ import baselines
 from baselines.mtunet.model import gaussian_axial_attention
 from benchmarks import reference
 from benchmarks.figures import Figure, paired
-from salstm.inference import ready
 from salstm.modules import attach
 from salstm.modules.wrapper import Attached
-from salstm.usage import peak_bytes
+from salstm.training.inference import ready
+from salstm.training.resources import peak_bytes
 
 CLASSES, SLICES, BATCH = 4, 10, 8
 WAYS = {"kept": "", "recomputed": ", machine.recompute"}

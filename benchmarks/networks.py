@@ -9,7 +9,7 @@ import torch
 
 import baselines
 from benchmarks.figures import Figure, paired
-from salstm.inference import ready
+from salstm.training.inference import ready
 
 
 @torch.no_grad()

@@ -19,14 +19,14 @@ import torch
 import baselines
 from benchmarks.figures import ROOT, TARGET
 from salstm import config as configuration
+from salstm.cost.probe import made_up
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
-from salstm.machine import Machine
-from salstm.model import untrained
-from salstm.probe import made_up
 from salstm.recipes import resolve
-from salstm.step import Step
-from salstm.usage import peak_bytes
+from salstm.training.machine import Machine
+from salstm.training.model import untrained
+from salstm.training.resources import peak_bytes
+from salstm.training.step import Step
 
 KEY = ["dataset", "baseline", "variant", "precision"]
 PRECISIONS = ("float32", "bfloat16")

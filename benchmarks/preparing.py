@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import zoom
 
-from salstm.data import datasets, isic2018
+from salstm.data import datasets
+from salstm.data.readers import isic2018
 from salstm.data.resize import resize
 
 SIDE = 256

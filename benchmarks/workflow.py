@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from benchmarks.figures import Figure, seconds
 from benchmarks.hd95 import RADII
 from salstm import config as configuration
-from salstm import conventions, scoring
 from salstm.data.case import Case
 from salstm.data.datasets import DATASETS
+from salstm.evaluation import conventions, scoring
 from tests import synthetic
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +50,7 @@ def _scoring() -> Iterator[Figure]:
     """One test set of Synapse in a process of its own: all metrics, scopes and conventions."""
     code = (
         "from benchmarks.workflow import score_synapse; score_synapse();"
-        "import torch; from salstm.usage import peak_bytes; print(peak_bytes(torch.device('cpu')) / 1e9)"
+        "import torch; from salstm.training.resources import peak_bytes; print(peak_bytes(torch.device('cpu')) / 1e9)"
     )
     start = time.perf_counter()
     ended = subprocess.run(
@@ -66,7 +66,7 @@ def _scoring() -> Iterator[Figure]:
 
 
 class Abdomens:
-    """Twelve CT volumes with eight ellipsoid organs at native size, as ``salstm.scoring.Source``."""
+    """Twelve CT volumes with eight ellipsoid organs at native size, as ``salstm.evaluation.scoring.Source``."""
 
     def __init__(self) -> None:
         self.cases = [

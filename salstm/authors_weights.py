@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from salstm import checkpoint
+from salstm.training import checkpoint
 
 WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
 

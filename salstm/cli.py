@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def fetch(args: argparse.Namespace) -> None:
     """Find, make or download a dataset's raw files and list them with their hashes."""
-    from salstm.data import datasets, download, phantoms
+    from salstm.data import datasets, phantoms
+    from salstm.data.acquire import download
     from salstm.files import write_json
 
     if args.phantom is not None:
@@ -100,26 +101,26 @@ def train(args: argparse.Namespace) -> None:
     from salstm import devices
 
     with devices.claim(devices.lock_folder(), devices.shared()):
-        from salstm import run
+        from salstm import jobs
 
-        run.train(_builder(args.baseline, args.recipe), _identity(args), args)
+        jobs.train(_builder(args.baseline, args.recipe), _identity(args), args)
 
 
 def predict(args: argparse.Namespace) -> None:
     """Predict the test cases with each selection of a cell's weights."""
-    from salstm import run
+    from salstm import jobs
     from salstm.files import read_json
 
     made = read_json(args.run_folder / "run.json")
-    run.predict(_builder(made["identity"]["baseline"], {"pretrained": False}), made, args)
+    jobs.predict(_builder(made["identity"]["baseline"], {"pretrained": False}), made, args)
 
 
 def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
     import numpy as np
 
-    from salstm import scoring
     from salstm.data.store import Store
+    from salstm.evaluation import scoring
     from salstm.files import read_json, write_csv
 
     made = read_json(args.run_folder / "run.json")
@@ -133,34 +134,34 @@ def score(args: argparse.Namespace) -> None:
 
 def sparsity(args: argparse.Namespace) -> None:
     """Measure how sparse the attention's output is across stacked modules, from the cells of one network."""
-    from salstm import run
+    from salstm import jobs
     from salstm.files import read_json
 
     made = [read_json(folder / "run.json") for folder in args.run_folders]
-    run.sparsity(
+    jobs.sparsity(
         lambda facts: _builder(facts["identity"]["baseline"], {"pretrained": False}), made, args
     )
 
 
 def cost(args: argparse.Namespace) -> None:
     """Count parameters, multiply-adds and latency of a network under each variant."""
-    from salstm import run
+    from salstm import jobs
 
-    run.cost(lambda recipe: _builder(args.baseline, {**recipe, "pretrained": False}), args)
+    jobs.cost(lambda recipe: _builder(args.baseline, {**recipe, "pretrained": False}), args)
 
 
 def collect(args: argparse.Namespace) -> None:
     """Gather the scores, costs and states of all cells; cells that are missing are named with the reason."""
-    from salstm import collection
+    from salstm.analysis import collect
 
-    collection.collect(args.results, args.grid, args.out)
+    collect.collect(args.results, args.grid, args.out)
 
 
 def claims(args: argparse.Namespace) -> None:
     """Compare modules with plain networks as declared, and judge the paper's claims."""
-    from salstm import verdict
+    from salstm.analysis import analyse
 
-    verdict.write(args.collected, args.claims, args.statistics, args.grid["grid"], args.limits)
+    analyse.write(args.collected, args.claims, args.statistics, args.grid["grid"], args.limits)
 
 
 def tables(args: argparse.Namespace) -> None:
@@ -210,7 +211,7 @@ def doctor(args: argparse.Namespace) -> None:
 
 def plan(args: argparse.Namespace) -> None:
     """Tell what the grid costs (hours, disk: estimates) and what of it is done."""
-    from salstm import budget, plan
+    from salstm.cost import estimate, plan
 
     checked = _checked(args.config)
     results = args.results or Path("results") / checked["name"]
@@ -219,17 +220,17 @@ def plan(args: argparse.Namespace) -> None:
         from salstm import devices
 
         with devices.claim(devices.lock_folder(), devices.shared()):
-            from salstm import probe
+            from salstm.cost import probe
 
             probe.probe(checked, _builder, probed, args)
-    figures = budget.Figures(probed)
+    figures = estimate.Figures(probed)
     sys.stdout.write(plan.table(plan.plan(checked, _cards(), results, figures), figures))
 
 
 def weights(args: argparse.Namespace) -> None:
     """Find a backbone's published weights under data/weights, or download them."""
     import baselines
-    from salstm.data import weights
+    from salstm.data.acquire import weights
 
     weights.fetch(args.baseline, baselines.card(args.baseline)["weights"], args.out)
 
@@ -249,7 +250,7 @@ def _builder(baseline: str, recipe: dict[str, Any]) -> Any:
     from functools import partial
 
     import baselines
-    from salstm.data import weights
+    from salstm.data.acquire import weights
 
     options: dict[str, Any] = {}
     if recipe["pretrained"]:

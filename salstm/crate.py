@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm.collected import Collected, dataset_name
-from salstm.collection import folder
+from salstm.analysis.collect import folder
+from salstm.analysis.results import Collected, dataset_name
 from salstm.data.datasets import DATASETS
 from salstm.files import read_json, write_json
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm import collected, conventions, crate, scoring
-from salstm.collected import IDENTITY, Collected, Frame, classes_of
+from salstm import crate
+from salstm.analysis.results import IDENTITY, Collected, Frame, classes_of, read
 from salstm.data.case import read_cases
+from salstm.evaluation import conventions, scoring
 from salstm.files import replacing, write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
         results: results/<name>, for the sizes of the cases and the runs' records.
         out: the folder.
     """
-    data = collected.read(collected_in)
+    data = read(collected_in)
     for protocol in conventions.PROTOCOLS:
         rows = conventions.under_protocol(data.scores, protocol)
         for metric in METRICS:

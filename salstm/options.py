@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from salstm import machine
+from salstm.training import machine
 
 
 def number_or_null(text: str) -> int | None:
@@ -78,7 +78,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--machine": {
             "type": json.loads,
             "default": machine.shared(),
-            "help": "config's machine, JSON: salstm/machine.py; changes no science",
+            "help": "config's machine, JSON: salstm/training/machine.py; changes no science",
         },
     },
     "predict": {**RUN, **CASES, **THREADS, **DEVICE},

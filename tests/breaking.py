@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from salstm import checkpoint, cli, training
+from salstm import cli
+from salstm.training import checkpoint, trainer
 
 Fault = Callable[[], None]
 
@@ -40,17 +41,17 @@ def before(place: Any, name: str, call: int, fault: Callable[..., None]) -> None
     setattr(place, name, struck)
 
 
-def in_second_epoch(fault: Callable[[training.Trainer], None]) -> None:
+def in_second_epoch(fault: Callable[[trainer.Trainer], None]) -> None:
     """Strike before the second step of the second epoch."""
 
-    original = training.Trainer._step
+    original = trainer.Trainer._step
 
-    def struck(self: training.Trainer, batch: dict[str, Any]) -> float:
+    def struck(self: trainer.Trainer, batch: dict[str, Any]) -> float:
         if self.state.epoch == 1 and self.state.iteration == self.loader.batches + 1:
             fault(self)
         return original(self, batch)
 
-    training.Trainer._step = struck
+    trainer.Trainer._step = struck
 
 
 def kill_in_mid_epoch() -> None:
@@ -58,7 +59,7 @@ def kill_in_mid_epoch() -> None:
 
 
 def kill_in_evaluation() -> None:
-    before(training.Trainer, "_score", 4, lambda *arguments: kill())
+    before(trainer.Trainer, "_score", 4, lambda *arguments: kill())
 
 
 def kill_while_the_checkpoint_is_written() -> None:
@@ -82,8 +83,8 @@ def kill_between_the_renames() -> None:
 
 
 def kill_while_results_are_written() -> None:
-    before(training.Trainer, "_finish", 1, lambda trainer: None)
-    before(training, "write_csv", 1, lambda *arguments: kill())
+    before(trainer.Trainer, "_finish", 1, lambda trainer: None)
+    before(trainer, "write_csv", 1, lambda *arguments: kill())
 
 
 def terminate() -> None:
@@ -110,12 +111,12 @@ def spoil_the_weights() -> None:
 
 
 def spoil_the_weights_at_the_end_of_the_epoch() -> None:
-    before(training.Step, "check_weights", 2, lambda step, place: _spoil_model(step.model))
+    before(trainer.Step, "check_weights", 2, lambda step, place: _spoil_model(step.model))
 
 
 def run_out_of_memory() -> None:
     """A device that holds two items; the pass is over when it finds out."""
-    original = training.Attached.__call__
+    original = trainer.Attached.__call__
 
     def call(self: Any, images: torch.Tensor) -> Any:
         outputs = original(self, images)
@@ -123,24 +124,24 @@ def run_out_of_memory() -> None:
             raise torch.OutOfMemoryError("fake allocator: tried to allocate 2.00 GiB")
         return outputs
 
-    training.Attached.__call__ = call  # type: ignore[method-assign] # a fault, in a process of its own
+    trainer.Attached.__call__ = call  # type: ignore[method-assign] # a fault, in a process of its own
 
 
 def lose_a_worker() -> None:
-    def strike(trainer: training.Trainer) -> None:
+    def strike(trainer: trainer.Trainer) -> None:
         os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
     in_second_epoch(strike)
 
 
 def lose_the_gpu() -> None:
-    def strike(trainer: training.Trainer) -> None:
+    def strike(trainer: trainer.Trainer) -> None:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore lines")
 
     in_second_epoch(strike)
 
 
-def _spoil(trainer: training.Trainer) -> None:
+def _spoil(trainer: trainer.Trainer) -> None:
     _spoil_model(trainer.model)
 
 

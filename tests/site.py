@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salstm import exports, figures, report, tables, verdict
+from salstm import exports, figures, report, tables
+from salstm.analysis import analyse
 from salstm.data.store import Store
 from tests import synthetic
 from tests.synthetic import Made
@@ -57,7 +58,7 @@ def build(root: Path, made: Made, cases: Path | None = None, **options: Any) -> 
     if cases is not None:
         predicted(folder, results, cases, made)
     claims = synthetic.claims(folder / "claims.yaml", made.grid)
-    verdict.write(folder, claims, STATISTICS, made.grid)
+    analyse.write(folder, claims, STATISTICS, made.grid)
     tables.write(folder, synthetic.cards(), STATISTICS, out / "tables")
     figures.write(folder, results, out / "figures")
     exports.write(folder, results, out / "data")

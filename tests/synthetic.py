@@ -52,7 +52,7 @@ class Made:
 
 
 def collect(folder: Path, made: Made | None = None) -> Path:
-    """Write the five files as ``salstm.collection`` does; returns the folder."""
+    """Write the five files as ``salstm.analysis.collect`` does; returns the folder."""
     made = made or Made()
     cells = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
     write_csv(folder / "cells.csv", cells)

@@ -156,11 +156,11 @@ def train(build, identity, args):
             file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {time.monotonic()} {state}\\n")
         time.sleep(seconds)
 
-run = types.ModuleType("salstm.run")
+run = types.ModuleType("salstm.jobs")
 run.train = train
-sys.modules["salstm.run"] = run
+sys.modules["salstm.jobs"] = run
 import salstm
-salstm.run = run
+salstm.jobs = run
 from salstm import cli
 arguments = "train --dataset acdc --baseline unet --variant plain --seed 0 --cases c --out o --recipe".split()
 sys.exit(cli.main([*arguments, '{"pretrained": false}']))

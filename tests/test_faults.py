@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 import baselines
 from salstm import config, recipes
 from salstm.data.store import Store
-from salstm.training import SELECTIONS
+from salstm.training.trainer import SELECTIONS
 
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from salstm import collected, figures, verdict
+from salstm import figures
+from salstm.analysis import analyse
+from salstm.analysis.results import judged, read
 from salstm.figures import cases, curves, flags, forest, panels, pareto, spread, style
 from tests import site, synthetic
 from tests.synthetic import Made
@@ -25,7 +27,7 @@ def layout(tmp_path: Path, cases_folder: Path) -> list[Path]:
     """results/<name> with prepared phantoms and predictions of two cells, and what was collected."""
     results, folder = tmp_path / "results", tmp_path / "collected"
     site.predicted(synthetic.collect(folder, ONE), results, cases_folder, ONE)
-    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
+    analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
     return [folder, results]
 
 
@@ -73,7 +75,7 @@ def test_nothing_done_gives_an_empty_list(tmp_path):
 def test_a_cell_without_predictions_has_no_pictures(layout, tmp_path, caplog):
     folder, results = layout
     (results / "acdc/mtunet/salstm/seed0/predictions/best_val.npz").unlink()
-    (entry,) = cases.draw(collected.read(folder), results, "acdc", tmp_path / "figures")
+    (entry,) = cases.draw(read(folder), results, "acdc", tmp_path / "figures")
     assert {panel["variant"] for panel in entry["panels"]} == {"plain"}
     assert "no pictures of this cell" in caplog.text
 
@@ -147,7 +149,7 @@ def test_a_constant_image_is_black_and_colours_stay():
 
 def test_curves_are_drawn_for_what_has_run(tmp_path):
     states = {("acdc", "mtunet", "salstm", 0): ("failed", "broken")}
-    data = collected.read(synthetic.collect(tmp_path, replace(ONE, states=states)))
+    data = read(synthetic.collect(tmp_path, replace(ONE, states=states)))
     facts = curves.draw(data, "acdc", tmp_path)
     assert facts is not None
     assert facts["caption"].startswith("1 of 2 trainings")
@@ -224,8 +226,8 @@ def test_a_case_is_its_mean_over_classes_then_seeds():
 
 def test_gains_without_seeds_or_without_anything(tmp_path):
     folder = synthetic.collect(tmp_path, ONE)
-    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
-    table = collected.judged(folder, "comparisons")
+    analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
+    table = judged(folder, "comparisons")
     facts = forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
     assert facts is not None
     assert "its noise is not known" in facts["caption"]
@@ -235,7 +237,7 @@ def test_gains_without_seeds_or_without_anything(tmp_path):
 
 def test_an_interval_without_an_end_leaves_the_panel_readable(tmp_path):
     folder = synthetic.collect(tmp_path, ONE)
-    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
-    table = collected.judged(folder, "comparisons").assign(low=-np.inf, high=1e7)
+    analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
+    table = judged(folder, "comparisons").assign(low=-np.inf, high=1e7)
     assert forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
     assert "1e7" not in (tmp_path / "forest-acdc.svg").read_text()

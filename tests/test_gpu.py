@@ -18,14 +18,15 @@ from torch import Tensor, nn
 
 import baselines
 from benchmarks import gpu as benchmark
-from salstm import config, devices, recipes, step
+from salstm import config, devices, recipes
+from salstm.cost.probe import made_up
 from salstm.data.datasets import DATASETS
 from salstm.data.store import Store
-from salstm.inference import View, predict
-from salstm.machine import Machine
-from salstm.model import assemble, untrained
 from salstm.modules import VARIANTS, attach
-from salstm.probe import made_up
+from salstm.training import step
+from salstm.training.inference import View, predict
+from salstm.training.machine import Machine
+from salstm.training.model import assemble, untrained
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import baselines
-from salstm import config, recipes, training
+from salstm import config, recipes
 from salstm.data import datasets
 from salstm.data.phantoms import PHANTOMS
 from salstm.data.store import Store
-from salstm.model import assemble
+from salstm.training import trainer
+from salstm.training.model import assemble
 
 ROOT = Path(__file__).parent.parent
 PAPER = config.checked(config.load(ROOT / "config.yaml"), baselines.names())
@@ -64,7 +65,7 @@ def test_a_cell_trains_two_steps(stores, tmp_path, dataset, baseline, variant):
         classes=len(facts.classes),
         seed=0,
     )
-    setting = training.Setting(
+    setting = trainer.Setting(
         recipe=recipe,
         seed=0,
         classes=facts.classes,
@@ -73,14 +74,14 @@ def test_a_cell_trains_two_steps(stores, tmp_path, dataset, baseline, variant):
         device=torch.device("cpu"),
         inner_test=facts.frames == 3,
     )
-    trainer = training.Trainer(model, store, setting)
-    trainer.state.epoch = 1  # SSFormer's first epoch runs at rate 0
+    training = trainer.Trainer(model, store, setting)
+    training.state.epoch = 1  # SSFormer's first epoch runs at rate 0
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    batches = trainer.loader.epoch(1)
-    trainer._set_mode(0)
+    batches = training.loader.epoch(1)
+    training._set_mode(0)
     for _ in range(2):
-        assert trainer._set_rate() > 0
-        assert math.isfinite(trainer._step(next(batches)))
+        assert training._set_rate() > 0
+        assert math.isfinite(training._step(next(batches)))
     # After a warm-up from a small rate a weight of 1 may not move by a float's last digit; its gradient is there.
     assert all(parameter.grad is not None for parameter in model.parameters())
     assert sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)) > 10

@@ -71,7 +71,8 @@ def test_nothing_imports_the_workflow_and_no_file_is_a_bin():
     "modules",
     [
         "salstm, baselines, salstm.cli, salstm.config, salstm.recipes, salstm.fingerprint, salstm.devices",
-        "salstm.scoring, salstm.conventions, salstm.collection, salstm.tables, salstm.figures, salstm.report",
+        "salstm.evaluation.scoring, salstm.evaluation.conventions, salstm.analysis.collect",
+        "salstm.tables, salstm.figures, salstm.report",
     ],
 )
 def test_planning_and_reporting_load_no_torch(modules):

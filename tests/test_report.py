@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from salstm import collected, report, verdict
+from salstm import report
+from salstm.analysis import analyse, results
 from salstm.files import write_json
-from salstm.report import judgement, origin, pictures
+from salstm.report import pictures, provenance, verdict
 from salstm.tables import numbers
 from tests import synthetic
 from tests.synthetic import Made
@@ -71,7 +72,7 @@ class Page(HTMLParser):
 
 def build(tmp_path: Path, made: Made, *, limits=(), **options) -> str:
     folder = synthetic.collect(tmp_path / "collected", made)
-    verdict.write(
+    analyse.write(
         folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, made.grid, limits
     )
     report.write(
@@ -146,7 +147,7 @@ def test_tables_of_both_protocols_and_their_copies(tmp_path):
     for key in ("acdc_paper", "acdc_strict", "acdc_paper_dice", "isic2018_strict", "acdc_cost"):
         assert f'<table id="{key}"' in text
         assert copies[key]["tex"].startswith("% needs")
-    data = collected.read(tmp_path / "collected")
+    data = results.read(tmp_path / "collected")
     tidy = numbers.comparison(data, synthetic.cards(), "acdc", "paper")
     value = tidy.set_index(["baseline", "variant", "metric", "class"]).loc[
         ("transunet", "salstm", "dice", "mean"), "mean"
@@ -155,18 +156,18 @@ def test_tables_of_both_protocols_and_their_copies(tmp_path):
     assert f'data-value="{float(value * 100)!r}"' in text
 
 
-def judged(tmp_path: Path, made: Made) -> tuple[collected.Collected, dict]:
+def judged(tmp_path: Path, made: Made) -> tuple[results.Collected, dict]:
     """What was collected and, by name, the two tables of ``claims``."""
     folder = synthetic.collect(tmp_path, made)
-    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, made.grid)
-    tables = {name: collected.judged(folder, name) for name in ("claims", "comparisons")}
-    return collected.read(folder), tables
+    analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, made.grid)
+    tables = {name: results.judged(folder, name) for name in ("claims", "comparisons")}
+    return results.read(folder), tables
 
 
 def test_the_summary_counts_what_the_comparisons_found(tmp_path):
     data, tables = judged(tmp_path, Made(states=GAPS))
     table, units = tables["comparisons"], numbers.units(data, tables["comparisons"])
-    heads, rows = judgement.summary(data, table, units)
+    heads, rows = verdict.summary(data, table, units)
     assert heads == ["Dice", "HD95"]
     assert [(row["dataset"], row["module"]) for row in rows[:3]] == [
         ("All datasets", "salstm"), ("All datasets", "lstmsa"), ("ACDC", "salstm"),
@@ -187,7 +188,7 @@ def test_the_summary_counts_what_the_comparisons_found(tmp_path):
 def test_a_mean_over_different_units_is_not_given(tmp_path):
     data, tables = judged(tmp_path, Made())
     units = {"acdc": "mm", "isic2018": "pixel"}
-    _, rows = judgement.summary(data, tables["comparisons"], units)
+    _, rows = verdict.summary(data, tables["comparisons"], units)
     assert rows[0]["metrics"][1]["mean"] == "–"
     assert rows[0]["metrics"][0]["mean"] != "–"
     assert "mm" in rows[2]["metrics"][1]["mean"]
@@ -227,7 +228,7 @@ def test_a_split_that_divides_groups_has_no_strict_numbers_and_the_page_says_why
 def test_a_single_dataset_keeps_the_whole_family(tmp_path):
     whole = Made()
     folder = synthetic.collect(tmp_path / "collected", Made(grid={"isic2018": ("unet",)}))
-    verdict.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, whole.grid)
+    analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, whole.grid)
     report.write(folder, tmp_path, synthetic.cards(), tmp_path / "index.html")
     words = Page((tmp_path / "index.html").read_text()).words
     assert "for all 12 declared tests" in words
@@ -264,7 +265,7 @@ def test_runs_tell_how_they_were_made(tmp_path):
 
 
 def test_every_dataset_comes_with_its_licence_and_citation(tmp_path):
-    terms = origin.audit(tmp_path, "acdc")["terms"]
+    terms = provenance.audit(tmp_path, "acdc")["terms"]
     assert terms["licence"] == "CC BY-NC-SA 4.0"
     assert "10.1109/TMI.2018.2837502" in terms["cite"]
 
@@ -276,25 +277,25 @@ def test_the_audit_marks_what_should_be_zero(tmp_path):
         "split,fact,value\ntrain,cases,1234\ntest,cases,2\nall,groups in more than one split,1\n"
         "test,frames repeated exactly in another split,0\n"
     )
-    found = origin.audit(tmp_path, "acdc")
+    found = provenance.audit(tmp_path, "acdc")
     assert found["splits"] == ["train", "test", "all"]
     assert [(row["cells"], row["alarm"]) for row in found["rows"]] == [
         (["1,234", "2", ""], False),
         (["", "", "1"], True),
         (["", "0", ""], False),
     ]
-    assert origin.audit(tmp_path, "synapse")["rows"] == []
+    assert provenance.audit(tmp_path, "synapse")["rows"] == []
 
 
 def test_durations():
-    texts = [origin.duration(value) for value in (None, float("nan"), 59.6, 3725)]
+    texts = [provenance.duration(value) for value in (None, float("nan"), 59.6, 3725)]
     assert texts == ["–", "–", "1:00 min", "1:02:05 h"]
 
 
 def test_drawings_take_the_pages_colours_and_keep_their_ids_apart(tmp_path):
     from salstm.figures import curves
 
-    data = collected.read(synthetic.collect(tmp_path, Made()))
+    data = results.read(synthetic.collect(tmp_path, Made()))
     for dataset in data.datasets:
         curves.draw(data, dataset, tmp_path)
     inlined = [

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from salstm import collected, sparsity
+from salstm import sparsity
+from salstm.analysis import results
 from salstm.data.store import Store
-from salstm.inference import View
-from salstm.model import assemble
 from salstm.tables import sparsity as table
+from salstm.training.inference import View
+from salstm.training.model import assemble
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -96,7 +97,7 @@ def test_rows_of_a_stack(cases_folder, recipe, frames):
 
 
 def test_the_table_has_the_means_over_cases_and_says_where_they_go(tmp_path):
-    data = collected.read(synthetic.collect(tmp_path, Made()))
+    data = results.read(synthetic.collect(tmp_path, Made()))
     made = table.build(data, synthetic.cards(), "acdc")
     assert made is not None
     assert [row.labels for row in made.rows][:2] == [("SALSTM", "train"), ("SALSTM", "test")]

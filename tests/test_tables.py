@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salstm import collected, conventions, tables, verdict
-from salstm.tables import cost, formats, gains, layout, numbers, published, ranks
+from salstm import tables
+from salstm.analysis import analyse, results
+from salstm.evaluation import conventions
+from salstm.tables import cost, formats, gains, layout, numbers, published, sensitivity
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -32,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def data(folder: Path) -> collected.Collected:
-    return collected.read(folder)
+def data(folder: Path) -> results.Collected:
+    return results.read(folder)
 
 
 def comparison(data, dataset="acdc", protocol="strict"):
@@ -97,7 +99,7 @@ def divided(tmp_path: Path) -> Path:
 
 
 def test_the_strict_table_of_a_split_that_divides_groups_is_empty_and_says_why(divided, tmp_path):
-    data = collected.read(divided)
+    data = results.read(divided)
     tidy = comparison(data)
     assert tidy["mean"].isna().all()
     assert tidy["rank"].isna().all()
@@ -113,22 +115,22 @@ def test_the_strict_table_of_a_split_that_divides_groups_is_empty_and_says_why(d
 
 
 def test_other_datasets_and_the_protocol_paper_do_not_change_by_it(divided, data):
-    leaking = collected.read(divided)
+    leaking = results.read(divided)
     for dataset, protocol in (("isic2018", "strict"), ("acdc", "paper")):
         one, other = (comparison(part, dataset, protocol) for part in (data, leaking))
         pd.testing.assert_frame_equal(one, other)
 
 
 def test_nothing_is_compared_or_claimed_on_such_a_split(divided, tmp_path):
-    verdict.write(
+    analyse.write(
         divided, synthetic.claims(tmp_path / "claims.yaml"), {"resamples": 200}, Made().grid
     )
-    rows = collected.judged(divided, "comparisons")
+    rows = results.judged(divided, "comparisons")
     acdc = rows["dataset"] == "acdc"
     assert rows.loc[acdc, "difference"].isna().all()
     assert rows.loc[acdc, "reason"].str.contains("divides 7 groups").all()
     assert rows.loc[~acdc, "reason"].isna().all()
-    claims = collected.judged(divided, "claims")
+    claims = results.judged(divided, "claims")
     accuracy = claims[claims["claim"] == "better"]
     assert set(accuracy["verdict"]) == {"undecided"}
 
@@ -143,7 +145,7 @@ def test_means_are_those_of_the_conventions(data):
 
 
 def test_one_seed_has_no_spread(tmp_path):
-    data = collected.read(synthetic.collect(tmp_path, Made(seeds=(0,))))
+    data = results.read(synthetic.collect(tmp_path, Made(seeds=(0,))))
     table = comparison(data)
     assert table["sd"].isna().all()
     main = tables.build(table, data, synthetic.cards())[0]
@@ -302,7 +304,7 @@ def test_numbers_round_once_and_have_a_true_minus():
 
 
 def test_gaps_keep_their_place_and_say_why(tmp_path):
-    data = collected.read(synthetic.collect(tmp_path, Made(states=GAPS)))
+    data = results.read(synthetic.collect(tmp_path, Made(states=GAPS)))
     main = tables.build(comparison(data), data, synthetic.cards())[0]
     assert [row.labels for row in main.rows] == [("MT-UNet‡",), ("TransUNet",)]
     missing = main.rows[1].cells[2]
@@ -345,13 +347,13 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
 
 def test_after_the_claims_every_table_of_the_report_is_a_file(folder, tmp_path, data):
     claims = synthetic.claims(folder / "claims.yaml")
-    verdict.write(folder, claims, {"resamples": 200}, synthetic.GRID)
+    analyse.write(folder, claims, {"resamples": 200}, synthetic.GRID)
     tables.write(folder, synthetic.cards(), {}, tmp_path / "tables")
     written = {path.stem for path in (tmp_path / "tables").glob("acdc_*.csv")}
     names = ("paper", "strict", "gains-dice", "gains-hd95", "ranking", "ranks", "selection", "cost")
     assert written == {f"acdc_{name}" for name in (*names, "sparsity")}
     found: Any = pd.read_csv(tmp_path / "tables/acdc_gains-dice.csv")
-    declared = collected.judged(folder, "comparisons")
+    declared = results.judged(folder, "comparisons")
     ours = declared[(declared["dataset"] == "acdc") & (declared["metric"] == "dice")]
     assert found["Dice [%] gain"].tolist() == pytest.approx((100 * ours["improvement"]).tolist())
 
@@ -409,7 +411,7 @@ def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"cells\.csv: no such file; run `python -m salstm collect"
     ):
-        collected.read(tmp_path)
+        results.read(tmp_path)
 
 
 def paired(scores: Any, key: tuple[str, str, str, str]) -> dict[str, Any]:
@@ -438,10 +440,10 @@ def paired(scores: Any, key: tuple[str, str, str, str]) -> dict[str, Any]:
 
 
 def test_gains_are_what_independent_code_finds(folder):
-    verdict.write(
+    analyse.write(
         folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
     )
-    comparisons = collected.judged(folder, "comparisons")
+    comparisons = results.judged(folder, "comparisons")
     raw: Any = pd.read_csv(folder / "scores.csv", dtype={"case": str, "group": str})
     native = raw[(raw["scope"] == "native") & (raw["selection"] == "best_val")]
     scores = conventions.penalty(native)
@@ -454,7 +456,7 @@ def test_gains_are_what_independent_code_finds(folder):
             expected["cases"], expected["groups"], 12,
         )  # fmt: skip
         table = gains.build(comparisons, synthetic.cards(), key[0], key[3], "mm")
-        labels = (synthetic.cards()[key[1]]["title"], collected.variant_name(key[2]))
+        labels = (synthetic.cards()[key[1]]["title"], results.variant_name(key[2]))
         (shown,) = [one for one in table.rows if one.labels == labels]
         factor = 100 if key[3] == "dice" else 1
         values = {
@@ -467,8 +469,8 @@ def test_gains_are_what_independent_code_finds(folder):
 
 def test_holm_is_over_the_whole_grid_run_or_not(tmp_path):
     part = synthetic.collect(tmp_path, Made(grid={"isic2018": ("unet",)}))
-    verdict.write(part, synthetic.claims(part / "claims.yaml"), {"resamples": 200}, synthetic.GRID)
-    whole = collected.judged(part, "comparisons")
+    analyse.write(part, synthetic.claims(part / "claims.yaml"), {"resamples": 200}, synthetic.GRID)
+    whole = results.judged(part, "comparisons")
     assert len(whole) == 12
     smallest = whole.loc[whole["p"].idxmin()]
     assert smallest["p_holm"] == pytest.approx(min(1, 12 * smallest["p"]))
@@ -482,27 +484,27 @@ def test_ranks_and_optimism_are_what_independent_code_finds(folder, data):
     classes: Any = rows.groupby([*keys, "class"])["dice"].mean()
     means: Any = classes.groupby(keys).mean()
     means = means.groupby(["baseline", "variant", "selection"]).mean().unstack()
-    table = ranks.by_convention(data, synthetic.cards(), "acdc")
+    table = sensitivity.by_convention(data, synthetic.cards(), "acdc")
     names = [f"{column.group} {column.name}" for column in table.columns]
     expected = means["best_val"].rank(ascending=False)
     found = {row.labels: row.cells[names.index("Dice, rank penalty")].value for row in table.rows}
-    chosen = ranks.by_selection(data, synthetic.cards(), "acdc")
+    chosen = sensitivity.by_selection(data, synthetic.cards(), "acdc")
     gained = {row.labels: row.cells[3].value for row in chosen.rows}
     for (baseline, variant), rank in expected.items():
-        labels = (synthetic.cards()[baseline]["title"], collected.variant_name(variant))
+        labels = (synthetic.cards()[baseline]["title"], results.variant_name(variant))
         assert found[labels] == rank
         best = means.loc[(baseline, variant)]
         assert gained[labels] == pytest.approx(100 * (best["best_test"] - best["best_val"]))
-    assert "Dice moves" in ranks.moved(table)
-    assert "choosing on the test set moves Dice [%] by" in ranks.optimistic(chosen)
+    assert "Dice moves" in sensitivity.moved(table)
+    assert "choosing on the test set moves Dice [%] by" in sensitivity.optimistic(chosen)
 
 
 def test_ranks_of_nothing(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
-    data = collected.read(synthetic.collect(tmp_path, Made(states=states)))
+    data = results.read(synthetic.collect(tmp_path, Made(states=states)))
     for make, said in (
-        (ranks.by_convention, ranks.moved),
-        (ranks.by_selection, ranks.optimistic),
+        (sensitivity.by_convention, sensitivity.moved),
+        (sensitivity.by_selection, sensitivity.optimistic),
     ):
         table = make(data, synthetic.cards(), "acdc")
         assert said(table) == ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from salstm.data import choices
+from salstm import vocabulary
 from salstm.data.case import Reading
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Dataset:
 
 
 class Reader(Protocol):
-    """What a dataset's module offers; ``salstm.data.acdc`` is the example."""
+    """What a dataset's module offers; ``salstm.data.readers.acdc`` is the example."""
 
     __name__: str
     CLASSES: tuple[str, ...]
@@ -85,7 +85,7 @@ class Reader(Protocol):
 DATASETS: dict[str, Dataset] = {
     "synapse": Dataset(
         name="synapse",
-        module="salstm.data.synapse",
+        module="salstm.data.readers.synapse",
         classes=(
             "aorta",
             "gallbladder",
@@ -104,11 +104,11 @@ DATASETS: dict[str, Dataset] = {
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
         "and Challenge, 2015, doi 10.7303/syn3193805",
         whole_split="strict",
-        packages=("salstm.data.synapse_package",),
+        packages=("salstm.data.readers.synapse_package",),
     ),
     "acdc": Dataset(
         name="acdc",
-        module="salstm.data.acdc",
+        module="salstm.data.readers.acdc",
         classes=("RV", "MYO", "LV"),
         frames=3,
         channels=1,
@@ -119,11 +119,11 @@ DATASETS: dict[str, Dataset] = {
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
         whole_split="paper",
-        packages=("salstm.data.acdc_package",),
+        packages=("salstm.data.readers.acdc_package",),
     ),
     "isic2018": Dataset(
         name="isic2018",
-        module="salstm.data.isic2018",
+        module="salstm.data.readers.isic2018",
         classes=("lesion",),
         frames=1,
         channels=3,
@@ -137,7 +137,7 @@ DATASETS: dict[str, Dataset] = {
     ),
     "cvc_clinicdb": Dataset(
         name="cvc_clinicdb",
-        module="salstm.data.cvc_clinicdb",
+        module="salstm.data.readers.cvc_clinicdb",
         classes=("polyp",),
         frames=3,
         channels=3,
@@ -158,7 +158,7 @@ def check(name: str) -> str:
     Raises:
         ValueError: unknown name; the message suggests the nearest one and lists all.
     """
-    return choices.check("dataset", name, DATASETS)
+    return vocabulary.check("dataset", name, DATASETS)
 
 
 def modules(name: str) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
         FileNotFoundError: the data, or one of its files, is missing; says what to get and where to
             put it.
     """
-    from salstm.data.flat import sha256
+    from salstm.data.readers.npy import sha256
 
     return {
         path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}

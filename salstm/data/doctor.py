@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salstm.data import datasets, download, rar, sources, weights
+from salstm.data import datasets
+from salstm.data.acquire import download, rar, sources, weights
 from salstm.recipes import resolve
 
 SLOW = ("synapse",)

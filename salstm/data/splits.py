@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from salstm.data import choices
+from salstm import vocabulary
 from salstm.data.case import SPLITS, Case
 
 FOLDER = Path(__file__).parent / "splits"
@@ -34,7 +34,7 @@ def load(dataset: str, name: str) -> dict[str, str]:
         ValueError: no such split of the dataset, or an entry that is in two of the lists.
     """
     names = {path.stem.removeprefix(f"{dataset}_") for path in FOLDER.glob(f"{dataset}_*.json")}
-    choices.check(f"split of {dataset}", name, ["groups", *sorted(names)])
+    vocabulary.check(f"split of {dataset}", name, ["groups", *sorted(names)])
     content = json.loads((FOLDER / f"{dataset}_{name}.json").read_text(encoding="utf-8"))
     if "same_as" in content:
         return load(dataset, content["same_as"])

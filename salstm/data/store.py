@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from salstm.data.case import Case, read_cases
-from salstm.data.flat import open_flat, sha256, unpacked
+from salstm.data.readers.npy import open_flat, sha256, unpacked
 from salstm.data.writing import FORMAT, write
 
 __all__ = ["FORMAT", "Store", "verify", "write"]

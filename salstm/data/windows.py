@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from salstm.data import choices
+from salstm import vocabulary
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.store import Store
@@ -38,7 +38,7 @@ def neighbours(frame: int, first: int, last: int, border: str) -> tuple[int, int
     Raises:
         ValueError: unknown border, or a frame outside its stack.
     """
-    choices.check("border", border, BORDERS)
+    vocabulary.check("border", border, BORDERS)
     if not first <= frame <= last:
         raise ValueError(f"frame {frame}: outside its stack, which has frames {first} to {last}")
     if border == "authors" and last - first >= 2:
@@ -66,7 +66,7 @@ class Windows(Dataset):
         border: as in ``neighbours``.
         size: side of the square result in pixels.
         channels: C; grey frames are repeated for 3.
-        augment: a function from ``salstm.data.augment``, or None.
+        augment: a function from ``salstm.data.augment.registry``, or None.
         normalise: ``(mean, standard deviation)``, numbers or one per channel, or None.
         seed: of the augmentation.
 
@@ -154,7 +154,7 @@ def network_input(
 def _items(
     store: Store, case: Case, frames: int, border: str
 ) -> list[tuple[str, tuple[int, ...], int]]:
-    choices.check("border", border, BORDERS)
+    vocabulary.check("border", border, BORDERS)
     first, last = store.stack_bounds(case)
     centres = range(case.first, case.first + case.depth)
     if frames == 1:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from salstm.data import choices
+from salstm import vocabulary
+from salstm.data.augment.intensity import NORMALISATIONS
 from salstm.data.case import SPLITS, Case, RawCase, Reading, voxels_of, write_cases
-from salstm.data.flat import FlatWriter, packed, sha256
-from salstm.data.intensity import NORMALISATIONS
+from salstm.data.readers.npy import FlatWriter, packed, sha256
 from salstm.data.resize import on_grid
 
 FORMAT = 2
@@ -47,7 +47,7 @@ def write(
         readings: functions that read the cases; stack after stack, frames in order.
         splits: split of each case id or, where the id is not named, of its group.
         size: side of the square stored frames in pixels, or None for the native size.
-        normalise: a name from ``salstm.data.intensity``, applied per case before resizing.
+        normalise: a name from ``salstm.data.augment.intensity``, applied per case before resizing.
         source: where the data came from; goes into the manifest as it is.
         threads: cases that are read and resized at once.
 
@@ -57,7 +57,7 @@ def write(
         FileExistsError: the folder holds something that is not a store.
     """
     folder = Path(folder)
-    choices.check("normalise", normalise, NORMALISATIONS)
+    vocabulary.check("normalise", normalise, NORMALISATIONS)
     # Snakemake removes the outputs that it knows before it prepares again;
     # native.npy, which not every store has, stays.
     foreign = folder.exists() and any(path.name not in _ALL for path in folder.iterdir())

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
-from salstm import collected
+from salstm.analysis.results import judged, read
 from salstm.figures import agreement, cases, curves, forest, pareto, ranking, sparsity, spread
 from salstm.files import write_json
 from salstm.tables import numbers
@@ -26,9 +26,9 @@ def write(collected_in: Path, results: Path, out: Path, phantoms: Collection[str
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
     """
-    data = collected.read(collected_in)
-    comparisons = collected.judged(collected_in, "comparisons")
-    ranked = {one: collected.judged(collected_in, one) for one in ("ranking", "shares", "pairs")}
+    data = read(collected_in)
+    comparisons = judged(collected_in, "comparisons")
+    ranked = {one: judged(collected_in, one) for one in ("ranking", "shares", "pairs")}
     units = numbers.units(data, comparisons)
     entries = []
     for dataset in data.datasets:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm import authors_logs
-from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.analysis import authors_logs
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm import conventions
-from salstm.collected import Collected, Frame, classes_of, dataset_name, variant_name
-from salstm.collection import folder
+from salstm.analysis.collect import folder
+from salstm.analysis.results import Collected, Frame, classes_of, dataset_name, variant_name
+from salstm.evaluation import conventions
 from salstm.figures import panels, style
 from salstm.files import replacing
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import flags, style
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from salstm.collected import Frame, variant_name
+from salstm.analysis.results import Frame, variant_name
 
 FEWEST = 4
 """Epochs below which a curve tells nothing."""

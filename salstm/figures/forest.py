@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.collected import Frame, dataset_name, variant_name
-from salstm.effects import LOWER_IS_BETTER
+from salstm.analysis.comparisons import LOWER_IS_BETTER
+from salstm.analysis.results import Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables.gains import ends
 from salstm.tables.gains import scale as scale_of
@@ -31,7 +31,7 @@ def draw(
     """Draw ``forest-<dataset>`` in a folder.
 
     Args:
-        comparisons: as ``salstm.verdict`` wrote them.
+        comparisons: as ``salstm.analysis.analyse`` wrote them.
         units: of the distances of each dataset.
         dataset: one of them.
         out: the folder.

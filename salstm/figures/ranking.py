@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables.ranking import LEVEL, told_apart, why_empty
 

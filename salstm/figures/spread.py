@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm import conventions
-from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.evaluation import conventions
 from salstm.figures import style
 from salstm.tables import numbers
 
@@ -50,7 +50,7 @@ def per_case(rows: Frame) -> Frame:
     """Dice and HD95 of each case: means over the classes, then over the seeds.
 
     Args:
-        rows: as from ``salstm.conventions.under_protocol``.
+        rows: as from ``salstm.evaluation.conventions.under_protocol``.
     """
     keys = ["baseline", "variant", "case"]
     seeds = rows.groupby([*keys, "seed"], sort=False)[list(LABELS)].mean()

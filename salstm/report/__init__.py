@@ -8,12 +8,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salstm import collected, conventions, tables
-from salstm.collected import Collected, dataset_name, network_name, variant_name
+from salstm import tables
+from salstm.analysis.results import (
+    Collected,
+    dataset_name,
+    judged,
+    network_name,
+    read,
+    variant_name,
+)
+from salstm.evaluation import conventions
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
-from salstm.report import completeness, judgement, origin, pictures
-from salstm.tables import agreement, cost, formats, gains, layout, numbers, ranking, ranks, sparsity
+from salstm.report import completeness, pictures, provenance, verdict
+from salstm.tables import (
+    agreement,
+    cost,
+    formats,
+    gains,
+    layout,
+    numbers,
+    ranking,
+    sensitivity,
+    sparsity,
+)
 from salstm.tables.layout import Column, Table
 
 log = logging.getLogger(__name__)
@@ -58,7 +76,7 @@ def write(
         phantoms: datasets whose data were made here.
     """
     page = out if out.suffix == ".html" else out / "index.html"
-    data = collected.read(collected_in)
+    data = read(collected_in)
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, phantoms)
     context |= _judged(data, collected_in, cards)
@@ -81,8 +99,8 @@ def _context(
         for dataset in data.datasets
         for protocol in conventions.PROTOCOLS
     }
-    runs = origin.runs(data, results, cards)
-    audits = {one: origin.audit(results, one) for one in data.datasets}
+    runs = provenance.runs(data, results, cards)
+    audits = {one: provenance.audit(results, one) for one in data.datasets}
     networks = list(dict.fromkeys(data.cells["baseline"]))
     return {
         "notices": completeness.notices(data, phantoms),
@@ -97,11 +115,11 @@ def _context(
         ],
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
-        "cautions": {one: origin.caution(found) for one, found in audits.items()},
+        "cautions": {one: provenance.caution(found) for one, found in audits.items()},
         "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
         "rules": [_rules(data, cards, one) for one in data.datasets],
         "runs": runs,
-        "provenance": origin.summary(runs),
+        "provenance": provenance.summary(runs),
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},
@@ -110,22 +128,22 @@ def _context(
 
 def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
     """What the template shows of the claims and the declared comparisons."""
-    claims, comparisons = (collected.judged(folder, one) for one in ("claims", "comparisons"))
+    claims, comparisons = (judged(folder, one) for one in ("claims", "comparisons"))
     units = numbers.units(data, comparisons)
-    heads, rows = judgement.summary(data, comparisons, units)
+    heads, rows = verdict.summary(data, comparisons, units)
     found = {}
     for dataset in data.datasets:
         metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
         made = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
         found[dataset] = [_shown_table(table) for table in made]
-    answers, why = judgement.answers(claims)
-    listed, shared = judgement.claims(claims)
+    answers, why = verdict.answers(claims)
+    listed, shared = verdict.claims(claims)
     return {
         "answers": answers,
         "why": why,
         "claims": listed,
         "shared": shared,
-        "verdicts": judgement.counts(claims),
+        "verdicts": verdict.counts(claims),
         "summary_heads": heads,
         "summary": rows,
         "family": comparisons.head(1).to_dict("records"),
@@ -135,8 +153,8 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
 
 def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
     """By dataset the table of how firm its order is; None where nothing is ranked."""
-    judged = {one: collected.judged(folder, one) for one in ("ranking", "pairs")}
-    made = {one: ranking.build(data, judged, cards, one) for one in data.datasets}
+    tables_of_ranks = {one: judged(folder, one) for one in ("ranking", "pairs")}
+    made = {one: ranking.build(data, tables_of_ranks, cards, one) for one in data.datasets}
     return {one: _shown_table(table) if table else None for one, table in made.items()}
 
 
@@ -160,11 +178,11 @@ def _dataset(
 def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
     """Ranks by scoring rule and scores by choice of weights, each with its finding in words."""
     moves, selection = (
-        make(data, cards, dataset) for make in (ranks.by_convention, ranks.by_selection)
+        make(data, cards, dataset) for make in (sensitivity.by_convention, sensitivity.by_selection)
     )
     return [
-        {**_shown_table(moves), "said": ranks.moved(moves)},
-        {**_shown_table(selection), "said": ranks.optimistic(selection)},
+        {**_shown_table(moves), "said": sensitivity.moved(moves)},
+        {**_shown_table(selection), "said": sensitivity.optimistic(selection)},
     ]
 
 

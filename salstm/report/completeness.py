@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from salstm.collected import Collected, Frame, dataset_name, network_name, variant_name
-from salstm.collection import STATES
+from salstm.analysis.collect import STATES
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 
 STACKED_IMAGES = ("synapse", "isic2018")
 """Datasets whose modules see the same frame three times."""

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm import collected, conventions
-from salstm.collected import Collected, Frame
+from salstm.analysis import results
+from salstm.analysis.results import Collected, Frame
+from salstm.evaluation import conventions
 from salstm.files import replacing, write_csv
 from salstm.tables import (
     agreement,
@@ -18,7 +19,7 @@ from salstm.tables import (
     layout,
     numbers,
     ranking,
-    ranks,
+    sensitivity,
     sparsity,
 )
 from salstm.tables.layout import Table
@@ -46,8 +47,8 @@ def write(
         out: the folder of the tables.
         phantoms: datasets that are made up; their ids are those of the official files, their cases are not.
     """
-    data = collected.read(collected_in)
-    judged = {one: collected.judged(collected_in, one) for one in JUDGED}
+    data = results.read(collected_in)
+    judged = {one: results.judged(collected_in, one) for one in JUDGED}
     for dataset in data.datasets:
         for protocol in conventions.PROTOCOLS:
             tidy = numbers.comparison(data, cards, dataset, protocol)
@@ -85,8 +86,8 @@ def others(
     found = [
         *(gains.build(comparisons, cards, dataset, metric, unit) for metric in metrics),
         ranking.build(data, judged, cards, dataset),
-        ranks.by_convention(data, cards, dataset),
-        ranks.by_selection(data, cards, dataset),
+        sensitivity.by_convention(data, cards, dataset),
+        sensitivity.by_selection(data, cards, dataset),
         cost.build(data, cards, dataset),
         sparsity.build(data, cards, dataset),
         None if made_up else agreement.build(data, dataset),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from salstm import authors_logs
-from salstm.collected import Collected, Frame, dataset_name, variant_name
+from salstm.analysis import authors_logs
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.tables.layout import HEADINGS, SCALE, Cell, Column, Row, Table, number
 
 SELECTIONS = {"last": "last", "best_test": "best on test"}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from salstm.collected import (
+from salstm.analysis.results import (
     Collected,
     Frame,
     Series,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from salstm.collected import Frame, dataset_name, network_name, variant_name
-from salstm.conventions import PROTOCOLS
-from salstm.effects import LOWER_IS_BETTER
+from salstm.analysis.comparisons import LOWER_IS_BETTER
+from salstm.analysis.results import Frame, dataset_name, network_name, variant_name
+from salstm.evaluation.conventions import PROTOCOLS
 from salstm.tables.layout import ABSENT, HEADINGS, Cell, Column, Row, Table, number
 
 _COUNTS = ("cases", "groups", "seeds")
@@ -20,7 +20,7 @@ def build(
     """The table of a dataset and metric, a network and module a row.
 
     Args:
-        comparisons: as ``salstm.verdict`` wrote them.
+        comparisons: as ``salstm.analysis.analyse`` wrote them.
         cards: by network.
         dataset: one of the datasets there.
         metric: one of the metrics there.

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from salstm import conventions
-from salstm.collected import (
+from salstm.analysis.results import (
     Collected,
     Frame,
     Series,
@@ -16,6 +15,7 @@ from salstm.collected import (
     network_name,
     variant_name,
 )
+from salstm.evaluation import conventions
 from salstm.tables.numbers import MEAN
 
 HEADINGS = {"dice": "Dice [%]", "hd95": "HD95 [{unit}]"}

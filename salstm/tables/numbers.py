@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salstm import conventions
-from salstm.collected import Collected, Frame, Series, classes_of
+from salstm.analysis.results import Collected, Frame, Series, classes_of
+from salstm.evaluation import conventions
 from salstm.tables import published
 
 METRICS = {"dice": "higher", "hd95": "lower"}
@@ -59,7 +59,7 @@ def per_seed(rows: Frame) -> Frame:
     """Average scored rows over the cases of each class, then over the classes, seed by seed.
 
     Args:
-        rows: of one dataset, as from ``salstm.conventions.under_protocol``.
+        rows: of one dataset, as from ``salstm.evaluation.conventions.under_protocol``.
 
     Returns:
         Columns baseline, variant, seed, metric, class (a name, or ``mean``), value.

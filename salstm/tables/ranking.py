@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from salstm.collected import Collected, Frame, dataset_name, network_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.tables.layout import HEADINGS, Cell, Column, Row, Table, number
 
 LEVEL = 0.05

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from salstm.collected import Collected, dataset_name, network_name
+from salstm.analysis.results import Collected, dataset_name, network_name
 from salstm.tables.layout import Cell, Column, Row, Table, number
 
 MODELS = {"salstm": "SALSTM", "lstmsa": "LSTMSA", "attention": "self-attention"}

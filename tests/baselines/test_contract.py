@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import baselines
-from salstm.inference import ready
+from salstm.training.inference import ready
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*TracerWarning")
 

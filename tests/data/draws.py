@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from salstm.data.augment import AUGMENTATIONS
+from salstm.data.augment.registry import AUGMENTATIONS
 
 DRAWS = 1500
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salstm.data import audit, cvc_clinicdb, datasets, synapse, writing
+from salstm.data import audit, datasets, writing
 from salstm.data.case import RawCase
+from salstm.data.readers import cvc_clinicdb, synapse
 from salstm.data.store import Store
 from tests.data.conftest import readings, video, volume
 

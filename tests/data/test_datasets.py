@@ -12,9 +12,10 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from salstm import run
-from salstm.data import acdc, audit, datasets, splits
-from salstm.data.intensity import NORMALISATIONS, minmax99
+from salstm import jobs
+from salstm.data import audit, datasets, splits
+from salstm.data.augment.intensity import NORMALISATIONS, minmax99
+from salstm.data.readers import acdc
 from salstm.data.store import Store
 
 GROUPS = {"name": "groups", "validation": 0.25, "test": 0.25}
@@ -24,7 +25,7 @@ def test_importing_the_registry_loads_nothing_heavy():
     """The Snakefile imports it; a dry run must stay fast."""
     code = (
         "import sys, salstm.data.datasets, salstm.data.phantoms\n"
-        "heavy = {'torch', 'pandas', 'nibabel', 'scipy', 'matplotlib', 'salstm.data.acdc'}\n"
+        "heavy = {'torch', 'pandas', 'nibabel', 'scipy', 'matplotlib', 'salstm.data.readers.acdc'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -128,7 +129,7 @@ def test_training_refuses_such_a_store_before_it_builds_a_network(phantom, tmp_p
     identity = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0}
     args = Namespace(cases=tmp_path / "s", out=tmp_path / "out")
     with pytest.raises(ValueError, match="no case to validate on"):
-        run.train(lambda **_: pytest.fail("built"), identity, args)
+        jobs.train(lambda **_: pytest.fail("built"), identity, args)
     assert not args.out.exists()
 
 

@@ -14,10 +14,12 @@ import pytest
 
 import baselines
 from salstm import cli, config
-from salstm.data import acdc, doctor, phantoms, rar
+from salstm.data import doctor, phantoms
+from salstm.data.acquire import rar
 from salstm.data.doctor import Finding
+from salstm.data.readers import acdc
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 CARDS = {
     "unet": {"weights": {"scratch": True}},
     "fanet": {

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from salstm.data import cvc_clinicdb, datasets, isic2018, phantoms, synapse
+from salstm.data import datasets, phantoms
+from salstm.data.readers import cvc_clinicdb, isic2018, synapse
 from tests.data.test_phantoms import contents
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from nibabel.nifti1 import Nifti1Image
 
-from salstm.data import acdc, phantoms
+from salstm.data import phantoms
+from salstm.data.readers import acdc
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -9,8 +9,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from salstm.data import cvc_clinicdb, datasets, splits, synapse
+from salstm.data import datasets, splits
 from salstm.data.case import Case
+from salstm.data.readers import cvc_clinicdb, synapse
 
 FILES = sorted(path.stem for path in splits.FOLDER.glob("*.json"))
 PARTS = ("train", "val", "test")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from salstm.data import audit, cvc_clinicdb, datasets, synapse
+from salstm.data import audit, datasets
+from salstm.data.readers import cvc_clinicdb, synapse
 from salstm.data.store import Store
 
 pytestmark = pytest.mark.data

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salstm.data import acdc, splits
+from salstm.data import splits
 from salstm.data.case import Case
+from salstm.data.readers import acdc
 
 
 def test_the_papers_acdc_split_is_70_10_20_patients_and_covers_all():

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from salstm.data import flat, store, writing
+from salstm.data import store, writing
 from salstm.data.case import RawCase, read_cases
+from salstm.data.readers import npy
 from salstm.data.store import Store
 from tests.data.conftest import readings, video, volume, write
 
@@ -117,7 +118,7 @@ def test_manifest_counts_voxels_by_split_and_gives_ranges_and_hashes(tmp_path):
     assert manifest["source"] == {"files": {"x": 1}}
     assert manifest["parameters"] == {"size": 8, "normalise": "none"}
     for name, entry in manifest["arrays"].items():
-        assert entry["sha256"] == flat.sha256(tmp_path / "s" / name)
+        assert entry["sha256"] == npy.sha256(tmp_path / "s" / name)
 
 
 def test_arrays_are_ordinary_npy_files(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch.utils.data import DataLoader
 
-from salstm.data.augment import AUGMENTATIONS, rotflip
+from salstm.data.augment.registry import AUGMENTATIONS, rotflip
 from salstm.data.case import RawCase
 from salstm.data.store import Store
 from salstm.data.windows import Windows, neighbours, network_input

@@ -10,10 +10,12 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import budget, devices, limits, machine, recipes
+from salstm import devices, limits, recipes
 from salstm.data import datasets
-from salstm.data.amounts import amounts
+from salstm.cost import estimate as estimates
+from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
+from salstm.training import machine
 
 # A plan makes millions of small objects that live to its end: the collector would walk them over and over.
 gc.set_threshold(100_000, 20, 20)
@@ -32,7 +34,7 @@ CELL = f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
 CASES = f"{RESULTS}/{{dataset}}/cases"
 ACTIVE = [dataset for dataset, chosen in config["grid"].items() if chosen]
 EDITIONS = [NAME, *(f"{NAME}-{dataset}" for dataset in config["grid"])]
-FIGURES = budget.Figures(Path(RESULTS) / "probe.csv")
+FIGURES = estimates.Figures(Path(RESULTS) / "probe.csv")
 SELECTIONS = ["last", "best_val", "best_test"]
 COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
@@ -125,12 +127,12 @@ def amounts_of(dataset):
 def estimate(dataset, baseline, variant):
     """What a cell's training asks for: minutes to train, minutes to predict, megabytes. Estimates; docs/clusters.md."""
     recipe, frames = resolved(dataset, baseline, variant), amounts_of(dataset)
-    work = budget.work(recipe, variant, frames, baselines.card(baseline))
+    work = estimates.work(recipe, variant, frames, baselines.card(baseline))
     train, predict = FIGURES.seconds((dataset, baseline, variant), "gpu", recipe, work)
     return (
-        budget.minutes(train),
-        budget.minutes(predict),
-        budget.memory_mb(work, frames, recipe["size"]),
+        estimates.minutes(train),
+        estimates.minutes(predict),
+        estimates.memory_mb(work, frames, recipe["size"]),
     )
 
 
@@ -157,7 +159,7 @@ def memory_of(wildcards, attempt):
 def code_of_training(wildcards):
     """Hash of the code that a training runs."""
     return fingerprint(
-        "salstm.training",
+        "salstm.training.trainer",
         "salstm.modules.wrapper",
         f"baselines.{wildcards.baseline}",
     )

@@ -12,7 +12,7 @@ rule count:
     params:
         recipes=recipes_of,
         code=lambda w: fingerprint(
-            "salstm.cost", "salstm.modules.wrapper", f"baselines.{w.baseline}"
+            "salstm.cost.flops", "salstm.modules.wrapper", f"baselines.{w.baseline}"
         ),
     shell:
         "python -m salstm cost --dataset {wildcards.dataset} --baseline {wildcards.baseline}"

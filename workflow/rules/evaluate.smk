@@ -22,7 +22,7 @@ rule predict:
     params:
         cell=f"--run {CELL} --cases {CASES}",
         # The network's own code retrains it, which predicts again.
-        code=fingerprint("salstm.inference"),
+        code=fingerprint("salstm.training.inference"),
     shell:
         "python -m salstm predict {params.cell} --threads {threads} --log {log}"
 
@@ -39,7 +39,7 @@ rule score:
         "../envs/salstm.yaml"
     params:
         cell=f"--run {CELL} --cases {CASES}",
-        code=fingerprint("salstm.scoring"),
+        code=fingerprint("salstm.evaluation.scoring"),
     shell:
         "python -m salstm score {params.cell} --out {output} --log {log}"
 

@@ -54,7 +54,7 @@ rule collect:
         grid=grid_of,
         results=lambda w: RESULTS,
         out=lambda w: COLLECTED.format(edition=w.edition),
-        code=fingerprint("salstm.collection"),
+        code=fingerprint("salstm.analysis.collect"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
         " --out {params.out} --log {log}"
@@ -80,7 +80,7 @@ rule claims:
         grid=grid_text(NAME),
         limits=LIMITS,
         statistics=STATISTICS,
-        code=fingerprint("salstm.verdict"),
+        code=fingerprint("salstm.analysis.analyse"),
     shell:
         "python -m salstm claims --collected {params.collected} --claims {input.sentences}"
         " --statistics {params.statistics:q} --grid {params.grid:q}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm.data import choices
+from salstm import vocabulary
 from salstm.data.phantoms.abdomen import synapse
 from salstm.data.phantoms.colon import cvc_clinicdb
 from salstm.data.phantoms.heart import acdc
@@ -45,10 +45,10 @@ def ensure(dataset: str, folder: Path | str, parameters: Mapping[str, Any]) -> N
         ValueError: there is no phantom of that dataset, or a parameter that it does not have.
         FileExistsError: the folder holds data that were not made here.
     """
-    make = PHANTOMS[choices.check("phantom", dataset, PHANTOMS)]
+    make = PHANTOMS[vocabulary.check("phantom", dataset, PHANTOMS)]
     allowed = [name for name in inspect.signature(make).parameters if name != "folder"]
     for name in parameters:
-        choices.check(f"parameter of phantom {dataset}", name, allowed)
+        vocabulary.check(f"parameter of phantom {dataset}", name, allowed)
     folder = Path(folder)
     made = {"dataset": dataset, "code": fingerprint(__name__), **parameters}
     mark = json.dumps(made, sort_keys=True) + "\n"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from salstm.data import cvc_clinicdb as official
+from salstm.data.readers import cvc_clinicdb as official
 
 
 def cvc_clinicdb(

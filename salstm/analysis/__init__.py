@@ -1,0 +1,1 @@
+"""From scores to what they say: comparisons, statistics, claims, ranks."""

@@ -1,0 +1,65 @@
+"""The declared comparisons, the paper's claims, and how firm the order is, as tables beside what was collected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from salstm.analysis import claims, comparisons, ranking, results
+from salstm.analysis.comparisons import Family
+from salstm.evaluation import conventions
+from salstm.files import write_csv
+
+log = logging.getLogger(__name__)
+SEED = 20240
+"""Of the bootstrap: the same scores give the same intervals."""
+
+
+def write(
+    folder: Path,
+    claims_file: Path,
+    statistics: Mapping[str, Any],
+    grid: Mapping[str, Sequence[str]],
+    limits: Sequence[str] = (),
+) -> None:
+    """Write ``comparisons.csv`` and ``claims.csv`` into the folder that ``collect`` wrote.
+
+    And ``ranking.csv``, ``shares.csv`` and ``pairs.csv`` (``salstm.analysis.ranking``), which decide nothing.
+
+    Args:
+        folder: it; a part of the grid, or the whole.
+        claims_file: claims.yaml.
+        statistics: config's statistics: the declared family.
+        grid: dataset -> networks of the whole grid. All of its comparisons are members of Holm's family, run or not,
+            and of datasets that this folder leaves out, too.
+        limits: why this run cannot decide about accuracy.
+    """
+    data = results.read(folder)
+    family = Family(**statistics)
+    table = comparisons.compare(data.scores, grid, family, np.random.default_rng(SEED))
+    facts = {"family": len(table), "level": family.level, "protocol": family.protocol}
+    write_csv(folder / "comparisons.csv", table.assign(**facts))
+    ranked = ranking.rank(
+        conventions.under_protocol(data.scores, family.protocol),
+        family.metrics,
+        np.random.default_rng(SEED),
+        level=family.level,
+        resamples=family.resamples,
+    )
+    for name, frame in zip(("ranking", "shares", "pairs"), ranked, strict=True):
+        write_csv(folder / f"{name}.csv", frame)
+    judged = claims.evaluate(
+        claims.read(claims_file),
+        data.scores,
+        data.cost,
+        family,
+        np.random.default_rng(SEED),
+        limits=limits,
+    )
+    write_csv(folder / "claims.csv", judged)
+    counts = judged["verdict"].value_counts()
+    log.info("claims: %s", ", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -1,0 +1,188 @@
+"""How firm a ranking is: ranks on bootstrap draws of the groups, and a test of every pair.
+
+This is exploration beside the declared family of ``salstm.analysis.comparisons``: it decides no
+claim. A case's value is the mean over its classes and then its seeds; ranks are by the mean over
+cases. The pairs of a dataset and metric are corrected among themselves (Holm).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from salstm.analysis import rank_stability, statistics
+from salstm.analysis.comparisons import LOWER_IS_BETTER
+from salstm.analysis.results import Frame
+
+KEYS = ("dataset", "baseline", "variant")
+RANKING = (*KEYS, "metric", "rank", "low", "high", "first", "tau", "groups", "least_p", "reason")
+SHARES = (*KEYS, "metric", "at", "share")
+PAIRS = (
+    "dataset",
+    "metric",
+    "baseline",
+    "variant",
+    "over_baseline",
+    "over_variant",
+    "gain",
+    "p",
+    "p_holm",
+)
+Algorithm = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one dataset and metric.
+
+    Attributes:
+        algorithms: (network, variant) of each column, in the order of the scores.
+        values: (cases, algorithms); NaN where undefined.
+        groups: of each case.
+    """
+
+    algorithms: list[Algorithm]
+    values: np.ndarray
+    groups: np.ndarray
+
+
+def per_case(rows: Frame, metric: str) -> Values:
+    """The mean over classes, then seeds, of every case and algorithm.
+
+    Args:
+        rows: of one dataset, as from ``salstm.evaluation.conventions.under_protocol``.
+        metric: the column.
+    """
+    keys = ["baseline", "variant", "group", "case"]
+    seeds = rows.groupby([*keys, "seed"], sort=False)[metric].mean()
+    means = seeds.groupby(keys, sort=False).mean()
+    wide = means.unstack(["baseline", "variant"])
+    order = list(dict.fromkeys(zip(rows["baseline"], rows["variant"], strict=True)))
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(order))
+    return Values(order, wide.to_numpy(dtype=np.float64), wide.index.get_level_values(0).to_numpy())
+
+
+def rank(
+    scores: Frame,
+    metrics: Sequence[str],
+    generator: np.random.Generator,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+) -> tuple[Frame, Frame, Frame]:
+    """Rank all networks and variants of each dataset, again on draws of the groups, and test every pair.
+
+    Args:
+        scores: rows as from ``salstm.evaluation.conventions.under_protocol``.
+        metrics: the columns.
+        generator: source of chance.
+        level: of the intervals.
+        resamples: bootstrap draws and sign flips.
+
+    Returns:
+        Three frames. ``RANKING``: rank, its interval over the draws, the share of draws in which it is first, Kendall's
+        tau of the draws to the ranking (mean), and why there is no interval (``reason``). ``SHARES``: the share of the
+        draws with each rank. ``PAIRS``: the better of each pair over the other, the mean gain (positive), p by sign
+        flips and after Holm.
+    """
+    found: tuple[list, list, list] = ([], [], [])
+    for dataset, metric in itertools.product(dict.fromkeys(scores["dataset"]), metrics):
+        values = per_case(scores[scores["dataset"] == dataset], metric)
+        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        stable = rank_stability.rank_stability(
+            sign * values.values, values.groups, generator, resamples=resamples
+        )
+        made = (
+            _ranking(values, stable, level),
+            _shares(values, stable),
+            _pairs(values, sign, generator, resamples),
+        )
+        for rows, part in zip(found, made, strict=True):
+            rows += [{"dataset": dataset, "metric": metric, **row} for row in part]
+    frames = [
+        pd.DataFrame(rows, columns=list(names))
+        for rows, names in zip(found, (RANKING, SHARES, PAIRS), strict=True)
+    ]
+    return frames[0], frames[1], frames[2]
+
+
+def reason(algorithms: int, groups: int) -> str:
+    """Why a ranking cannot be drawn again; empty if it can."""
+    if algorithms < 2:
+        return "one network and variant: there is nothing to rank"
+    if groups < 2:
+        return f"{groups} patient or sequence: drawing it again changes nothing"
+    return ""
+
+
+def _ranking(values: Values, stable: rank_stability.Stability, level: float) -> Iterator[dict]:
+    groups = len(np.unique(values.groups))
+    why = reason(len(values.algorithms), groups)
+    tau = (
+        float(np.nanmean(stable.tau))
+        if len(stable.tau) and not why and not np.isnan(stable.tau).all()
+        else math.nan
+    )
+    for (baseline, variant), place, shares in zip(
+        values.algorithms, stable.ranks, stable.shares, strict=True
+    ):
+        low, high = (_quantile(shares, (1 + side * level) / 2) for side in (-1, 1))
+        known = not why and not math.isnan(place)
+        yield {
+            "baseline": baseline,
+            "variant": variant,
+            "rank": float(place),
+            "low": low if known else math.nan,
+            "high": high if known else math.nan,
+            "first": float(shares[0]) if known else math.nan,
+            "tau": tau,
+            "groups": groups,
+            "least_p": statistics.smallest_p(groups),
+            "reason": why,
+        }
+
+
+def _quantile(shares: np.ndarray, at: float) -> float:
+    """The rank below or at which that share of the draws lies."""
+    return (
+        float(1 + np.searchsorted(np.cumsum(shares), at - 1e-9))
+        if not np.isnan(shares).any()
+        else math.nan
+    )
+
+
+def _shares(values: Values, stable: rank_stability.Stability) -> Iterator[dict]:
+    for (baseline, variant), shares in zip(values.algorithms, stable.shares, strict=True):
+        for at, share in enumerate(shares, start=1):
+            yield {"baseline": baseline, "variant": variant, "at": at, "share": float(share)}
+
+
+def _pairs(
+    values: Values, sign: float, generator: np.random.Generator, resamples: int
+) -> Iterator[dict]:
+    places = list(itertools.combinations(range(len(values.algorithms)), 2))
+    if not places:
+        return
+    ones, others = np.array(places).T
+    gains = sign * (values.values[:, ones] - values.values[:, others])
+    known = ~np.isnan(gains)
+    means = np.divide(
+        np.nansum(gains, axis=0), known.sum(0), out=np.full(len(places), np.nan), where=known.any(0)
+    )
+    p = statistics.sign_flips(gains, values.groups, generator, resamples)
+    for (one, other), gain, raw, holm in zip(places, means, p, statistics.holm(p), strict=True):
+        better, worse = (one, other) if not gain < 0 else (other, one)
+        yield {
+            "baseline": values.algorithms[better][0],
+            "variant": values.algorithms[better][1],
+            "over_baseline": values.algorithms[worse][0],
+            "over_variant": values.algorithms[worse][1],
+            "gain": abs(float(gain)),
+            "p": float(raw),
+            "p_holm": float(holm),
+        }

@@ -1,0 +1,244 @@
+"""What a grid will cost and what of it is done, dataset by dataset, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from salstm import config, recipes
+from salstm.cost import estimate
+from salstm.data.datasets import DATASETS
+from salstm.data.frame_counts import Amounts, amounts
+
+KINDS = ("gpu", "cpu")
+COLUMNS = (
+    *("dataset", "cells", "trainings", "done", "begun", "epochs", "iterations"),
+    *("GPU-hours", "left", "CPU-hours", "left", "disk [GB]"),
+)
+
+
+@dataclass
+class Row:
+    """A dataset's share of the plan.
+
+    Attributes:
+        name: of the dataset.
+        amounts: its frames; None in the row of all datasets.
+        cells: networks times variants.
+        states: trainings by state: done, begun, changed (done with another recipe), open.
+        epochs: of all trainings.
+        iterations: of all trainings.
+        hours: of all trainings with their predictions, by kind of device.
+        left: the same, of those that are not done; a begun one counts whole.
+        bytes: of prepared cases and weights, when all is done.
+        checkpoint: bytes that the largest running training needs beside.
+        measured: trainings whose time rests on a probe, by kind of device.
+        unknown: names of networks whose card has no count and that no probe measured.
+    """
+
+    name: str
+    amounts: Amounts | None = None
+    cells: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    epochs: int = 0
+    iterations: int = 0
+    hours: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    left: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
+    bytes: float = 0.0
+    checkpoint: float = 0.0
+    measured: Counter[str] = field(default_factory=Counter)
+    unknown: set[str] = field(default_factory=set)
+
+    @property
+    def trainings(self) -> int:
+        """Trainings in any state."""
+        return self.states.total()
+
+    def add(self, other: Row) -> None:
+        """Count another row in."""
+        self.cells += other.cells
+        self.states += other.states
+        self.epochs += other.epochs
+        self.iterations += other.iterations
+        for kind in KINDS:
+            self.hours[kind] += other.hours[kind]
+            self.left[kind] += other.left[kind]
+        self.bytes += other.bytes
+        self.checkpoint = max(self.checkpoint, other.checkpoint)
+        self.measured += other.measured
+        self.unknown |= other.unknown
+
+
+def plan(
+    settings: Mapping[str, Any],
+    cards: Mapping[str, Any],
+    results: Path,
+    figures: estimate.Figures,
+) -> list[Row]:
+    """One row for each dataset of the grid, and one for all of them.
+
+    Args:
+        settings: the checked configuration.
+        cards: by the network's name.
+        results: folder of this configuration's results; need not be there.
+        figures: what a window and a frame cost.
+    """
+    chosen = [name for name, networks in settings["grid"].items() if networks]
+    rows = [_row(dict(settings), name, cards, results, figures) for name in chosen]
+    whole = Row("all")
+    for row in rows:
+        whole.add(row)
+    return [*rows, whole]
+
+
+def table(rows: list[Row], figures: estimate.Figures) -> str:
+    """The plan for a terminal, with the figures that it rests on."""
+    cells = [COLUMNS, *(_texts(row) for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if place == 0 else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*lines, "", *_notes(rows, figures)]) + "\n"
+
+
+def _row(
+    settings: dict[str, Any],
+    name: str,
+    cards: Mapping[str, Any],
+    results: Path,
+    figures: estimate.Figures,
+) -> Row:
+    block = settings["datasets"][name]
+    counted = amounts(name, block, results / name / "cases")
+    row = Row(name, counted)
+    row.bytes = estimate.cases_bytes(counted, block["size"], DATASETS[name].channels)
+    seeds = settings["seeds"]
+    for cell in config.cells({**settings, "seeds": seeds[:1]}, name):
+        baseline, variant = cell["baseline"], cell["variant"]
+        recipe = recipes.resolve(settings, name, baseline, variant)
+        folder = results / name / baseline / variant
+        states = Counter(_state(folder / f"seed{seed}", recipes.digest(recipe)) for seed in seeds)
+        row.add(_cell((name, baseline, variant), recipe, counted, cards[baseline], figures, states))
+    return row
+
+
+def _cell(
+    cell: tuple[str, str, str],
+    recipe: dict[str, Any],
+    counted: Amounts,
+    card: Mapping[str, Any],
+    figures: estimate.Figures,
+    states: Counter[str],
+) -> Row:
+    """All seeds of a cell."""
+    work = estimate.work(recipe, cell[2], counted, card)
+    trainings, left = states.total(), states.total() - states["done"]
+    row = Row(cell[0], cells=1, states=states)
+    row.epochs, row.iterations = trainings * work.epochs, trainings * work.iterations
+    row.bytes = trainings * _known(estimate.weights_bytes(work))
+    row.checkpoint = _known(estimate.checkpoint_bytes(work))
+    for kind in KINDS:
+        hours = sum(figures.seconds(cell, kind, recipe, work)) / 3600
+        if math.isnan(hours):
+            row.unknown.add(cell[1])
+            continue
+        row.hours[kind], row.left[kind] = trainings * hours, left * hours
+        if figures.measured(cell, kind, recipe):
+            row.measured[kind] = trainings
+    return row
+
+
+def _state(folder: Path, digest: str) -> str:
+    """A training's state from its folder: done, begun, changed, or open."""
+    made = folder / "run.json"
+    try:
+        found = json.loads(made.read_text(encoding="utf-8"))["recipe_digest"]
+        return "done" if found == digest else "changed"
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{made}: not as train writes it ({type(error).__name__}: {error}); delete its folder to train again"
+        ) from error
+    checkpoint = folder / "checkpoint"
+    return "begun" if checkpoint.is_dir() and any(checkpoint.iterdir()) else "open"
+
+
+def _texts(row: Row) -> tuple[str, ...]:
+    unknown = "+?" if row.unknown else ""
+    return (
+        row.name,
+        *(f"{count:,}" for count in (row.cells, row.trainings, row.states["done"])),
+        f"{row.states['begun']:,}",
+        *(f"{count:,}" for count in (row.epochs, row.iterations)),
+        *(_amount(hours[kind]) + unknown for kind in KINDS for hours in (row.hours, row.left)),
+        _amount(row.bytes / 1e9),
+    )
+
+
+def _notes(rows: list[Row], figures: estimate.Figures) -> list[str]:
+    whole = rows[-1]
+    notes = [
+        "All hours are estimates. GPU-hours: one GPU's; CPU-hours: those of a machine without one. Training, its",
+        "evaluations and the predictions after it; loading, scoring and the report are not in it.",
+    ]
+    for kind in KINDS:
+        measured = whole.measured[kind]
+        counted = whole.trainings - measured
+        parts = [f"{measured} trainings as measured in {figures.probe}"] if measured else []
+        if counted:
+            parts.append(
+                f"{counted} by the multiply-adds on the networks' cards at {estimate.SPEED[kind]:.1e} a second "
+                f"(stored: {STORED[kind]})"
+            )
+        notes.append(f"{kind.upper()}: {'; '.join(parts)}.")
+    frames = [
+        f"{row.name} {row.amounts.train:,}/{row.amounts.val:,}/{row.amounts.test:,} ({row.amounts.source})"
+        for row in rows
+        if row.amounts
+    ]
+    notes.append(f"Frames to train/validate/test: {', '.join(frames)}.")
+    native = " (without isic2018's label maps in native size)" if _lacks_native(rows) else ""
+    notes.append(
+        f"Disk: prepared cases{native} and the weights of all trainings; each running training needs up to "
+        f"{_amount(whole.checkpoint / 1e9)} GB more."
+    )
+    if whole.states["changed"]:
+        notes.append(
+            f"{whole.states['changed']} trainings are there with another recipe and will run again."
+        )
+    if whole.unknown:
+        notes.append(
+            f"+?: no multiply-adds on the cards of {', '.join(sorted(whole.unknown))}; their hours are not in it. "
+            f"Measure them: python -m salstm plan --probe"
+        )
+    if whole.measured.total() < len(KINDS) * whole.trainings:
+        notes.append("Better figures, from this machine: python -m salstm plan --probe")
+    return notes
+
+
+STORED = {
+    "gpu": "the authors' logs on ACDC, GPU not named; a recent one is several times faster",
+    "cpu": "two shared cores of a Xeon",
+}
+
+
+def _lacks_native(rows: list[Row]) -> bool:
+    return any(row.amounts is not None and row.amounts.pixels is None for row in rows)
+
+
+def _known(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

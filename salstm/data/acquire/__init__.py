@@ -1,0 +1,1 @@
+"""Raw files and weights: found, downloaded, unpacked."""

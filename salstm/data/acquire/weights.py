@@ -1,0 +1,116 @@
+"""Published backbone weights: found under data/weights, or downloaded where the card has a direct link."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from salstm.data.acquire import transfer
+from salstm.data.readers.npy import sha256
+from salstm.files import write_json
+
+
+class File(NamedTuple):
+    """One file of a card's weights.
+
+    Attributes:
+        name: of the file.
+        url: of the file, or of a folder or page where a person finds it.
+        sha256: all or the first hexadecimal digits, or nothing.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+    @property
+    def direct(self) -> bool:
+        """Whether the link leads to the file itself."""
+        return self.url.endswith(self.name)
+
+
+def fetch(baseline: str, weights: dict[str, Any], out: Path) -> None:
+    """Provide a network's weights beside ``out`` and list them in ``out``.
+
+    Args:
+        baseline: the network.
+        weights: the card's block: ``file`` and ``url`` (a name or a list), ``sha256`` or null.
+        out: data/weights/<baseline>.json.
+
+    Raises:
+        FileNotFoundError: neither there nor to be downloaded; says what to get and where to put it.
+        ValueError: a file with another hash than its card or its name gives.
+    """
+    wanted = files(weights)
+    if not wanted:
+        raise ValueError(
+            f"{baseline}: has no published weights; set its recipe's pretrained to false"
+        )
+    listed = {}
+    for file in wanted:
+        path = out.parent / file.name
+        if not path.is_file():
+            _download(baseline, path, file, weights.get("note"))
+        known = len(file.sha256) == 64
+        listed[file.name] = {"url": file.url, "sha256": check(path, file), "verified": known}
+    write_json(out, listed)
+
+
+def locate(folder: Path, weights: dict[str, Any]) -> Path:
+    """What a network's option ``pretrained`` takes: the file, or the folder where there are several."""
+    names = _list(weights.get("file"))
+    return folder / names[0] if len(names) == 1 else folder
+
+
+def files(weights: dict[str, Any]) -> list[File]:
+    """The files of a card's block, with their links and what is known of their hashes."""
+    names, urls = _list(weights.get("file")), _list(weights.get("url"))
+    hashes = _list(weights.get("sha256")) or [None] * len(names)
+    return [
+        File(name, url, known or _digits(name))
+        for name, url, known in zip(names, urls, hashes, strict=True)
+    ]
+
+
+def check(path: Path, file: File) -> str:
+    """The file's SHA-256.
+
+    Raises:
+        ValueError: it is not the one that the card or the name gives.
+    """
+    found = sha256(path)
+    if not found.startswith(file.sha256):
+        raise ValueError(
+            f"{path}: sha256 {found}, {file.sha256} is expected; remove the file and run the same "
+            f"command again"
+        )
+    return found
+
+
+def _download(baseline: str, path: Path, file: File, note: str | None) -> None:
+    instructions = (
+        f"{baseline}: {path} is missing. Get {file.name} from {file.url}, put it at {path} and run "
+        f"the same command again; or set recipes.networks.{baseline}.pretrained to false to train "
+        f"from scratch (the tables say so)"
+    )
+    if note:
+        instructions += f". The card says: {note}"
+    if not file.direct:  # a folder or a page: nothing that a program can fetch
+        raise FileNotFoundError(instructions)
+    try:
+        transfer.download([file.url], path, checksum=file.sha256 and f"sha256:{file.sha256}")
+    except transfer.DownloadError as error:
+        raise FileNotFoundError(f"{instructions}. {error}") from error
+
+
+def _digits(name: str) -> str:
+    """Torch hub and timm put the first eight digits of the hash into the name."""
+    short = re.search(r"-([0-9a-f]{8})\.pth$", name)
+    return short.group(1) if short else ""
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,1 @@
+"""Training augmentations of the authors' recipes."""

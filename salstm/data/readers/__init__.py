@@ -1,0 +1,1 @@
+"""Raw files to cases, a module a dataset; the formats they share."""

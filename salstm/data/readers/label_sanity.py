@@ -1,0 +1,130 @@
+"""Does a label map look like an abdomen? Sides and proportions, as problems and never as errors.
+
+A mirrored volume, swapped kidneys or another numbering of the organs train without complaint and
+score near zero on somebody else's files. Patients differ (a kidney can be missing, a spleen taken
+out), so a problem is something to look at, not a proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+LEAST = 30
+"""Voxels below which a structure is too small a part to say where its organ lies."""
+
+_AXES = {
+    "x": (2, "right", "left"),
+    "y": (1, "front", "back"),
+    "z": (0, "foot", "head"),
+}
+
+# (axis, organ nearer to the low end, organ nearer to the high end), in LPS.
+_SIDES = (
+    ("x", "right kidney", "left kidney"),
+    ("x", "liver", "spleen"),
+    ("x", "liver", "stomach"),
+    ("y", "stomach", "aorta"),
+    ("y", "pancreas", "aorta"),
+    ("z", "right kidney", "liver"),
+)
+
+# (larger, smaller, how many times at least).
+_PROPORTIONS = (
+    ("liver", "spleen", 1.5),
+    ("liver", "left kidney", 3.0),
+    ("liver", "right kidney", 3.0),
+    ("liver", "stomach", 1.0),
+    ("liver", "pancreas", 5.0),
+    ("liver", "aorta", 3.0),
+    ("spleen", "gallbladder", 1.0),
+    ("left kidney", "right kidney", 1 / 3),
+    ("right kidney", "left kidney", 1 / 3),
+)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What the volume shows of an organ: voxels, centre ``(z, y, x)``, cut off above or below."""
+
+    voxels: int
+    centre: np.ndarray
+    cut: bool
+
+
+def problems(label: np.ndarray, numbers: Mapping[str, int], *, oriented: bool = True) -> list[str]:
+    """Compare sides and volumes of the organs with what they are in nearly every patient.
+
+    Args:
+        label: ``(Z, Y, X)`` uint8; in LPS (see ``salstm.data.readers.orientation``) if ``oriented``.
+        numbers: organ -> its number in the label.
+        oriented: whether the axes are known. If not, only what holds in any orientation is checked:
+            proportions, and that the left kidney lies where the spleen does.
+
+    Returns:
+        One sentence for each thing that is odd. Organs that are not there are not compared, and
+        volumes of organs that the first or last slice cuts are not either.
+    """
+    parts = _parts(label, numbers)
+    found = [*_crossed(parts), *_disproportions(parts)]
+    return [*_wrong_sides(parts), *found] if oriented else found
+
+
+def _parts(label: np.ndarray, numbers: Mapping[str, int]) -> dict[str, _Part]:
+    places = np.nonzero(label)
+    values = label[places]
+    count = np.bincount(values, minlength=256)
+    sums = [np.bincount(values, weights=place, minlength=256) for place in places]
+    ends = np.bincount(label[[0, -1]].ravel(), minlength=256) > 0
+    return {
+        name: _Part(int(count[k]), np.array([one[k] for one in sums]) / count[k], bool(ends[k]))
+        for name, k in numbers.items()
+        if count[k] >= LEAST
+    }
+
+
+def _wrong_sides(parts: Mapping[str, _Part]) -> list[str]:
+    found = []
+    for name, low, high in _SIDES:
+        axis, low_end, high_end = _AXES[name]
+        if low in parts and high in parts and _along(parts, low, high)[axis] < 0:
+            found.append(
+                f"the {low} lies nearer to the {high_end} than the {high}, which belongs there; "
+                f"the volume is mirrored along {name} ({low_end} to {high_end}), or labels are "
+                f"swapped"
+            )
+    return found
+
+
+def _crossed(parts: Mapping[str, _Part]) -> list[str]:
+    """Kidneys against liver and spleen: holds in any orientation."""
+    if not {"left kidney", "right kidney", "liver", "spleen"} <= set(parts):
+        return []
+    kidneys = _along(parts, "right kidney", "left kidney")[1:]
+    others = _along(parts, "liver", "spleen")[1:]
+    if float(kidneys @ others) >= 0:
+        return []
+    return [
+        "the left kidney lies on the liver's side and the right one on the spleen's; the labels "
+        "of the kidneys, or of liver and spleen, are swapped"
+    ]
+
+
+def _disproportions(parts: Mapping[str, _Part]) -> list[str]:
+    found = []
+    for larger, smaller, times in _PROPORTIONS:
+        if not {larger, smaller} <= set(parts) or parts[larger].cut or parts[smaller].cut:
+            continue
+        ratio = parts[larger].voxels / parts[smaller].voxels
+        if ratio < times:
+            found.append(
+                f"the {larger} has {ratio:.2g} times the volume of the {smaller}; at least "
+                f"{times:.2g} is usual; labels may be swapped"
+            )
+    return found
+
+
+def _along(parts: Mapping[str, _Part], low: str, high: str) -> np.ndarray:
+    return parts[high].centre - parts[low].centre

@@ -1,0 +1,295 @@
+"""What an undefined score counts as: named rules over the raw rows of `salstm.evaluation.scoring`.
+
+Raw rows leave a metric NaN where it is undefined. Published tables fill these holes, each family in
+its own way, and the ranking depends on it; so each way has a name here, and one sentence that is
+printed under every table it made. A row is in one of four states:
+
+| state | prediction | reference |
+|---|---|---|
+| present | some voxels | some voxels |
+| missed | empty | some voxels |
+| invented | some voxels | empty |
+| absent | empty | empty |
+
+Present rows keep their measured values under every convention (`monai`: with its own HD95).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from salstm import vocabulary
+from salstm.data import datasets
+
+OVERLAPS = ("dice", "iou")  # surface_dice too, but no family publishes it: it stays as measured
+DISTANCES = ("hd", "hd95", "hd95_directed", "assd")
+RUN = ("dataset", "baseline", "variant", "seed", "selection")
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a family of papers scores.
+
+    Attributes:
+        scope: the rows it reads: 'stored', 'inner' or 'native' (see `salstm.evaluation.scoring`).
+        rule: turns raw rows into rows of the same length with filled metrics.
+        description: one sentence for captions.
+    """
+
+    scope: str
+    rule: Callable[[pd.DataFrame], pd.DataFrame]
+    description: str
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A convention for each dataset, and the weights it is applied to.
+
+    Attributes:
+        convention: name of the convention.
+        selection: 'last', 'best_val' or 'best_test'.
+        description: one sentence for captions.
+        exceptions: datasets that are scored under another convention.
+        whole_groups: refuses datasets whose split divides patients or video sequences.
+    """
+
+    convention: str
+    selection: str
+    description: str
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    whole_groups: bool = False
+
+    def convention_for(self, dataset: str) -> str:
+        """Name of the convention that scores a dataset."""
+        return self.exceptions.get(dataset, self.convention)
+
+
+def transunet(rows: pd.DataFrame) -> pd.DataFrame:
+    """Score as the test code that came with TransUNet.
+
+    Args:
+        rows: raw rows.
+
+    Returns:
+        The rows; invented: Dice and IoU 1, distances 0; missed and absent: all 0.
+    """
+    states = states_of(rows)
+    rows = _fill(rows, states == "invented", overlap=1.0, distance=0.0)
+    return _fill(rows, np.isin(states, ["missed", "absent"]), overlap=0.0, distance=0.0)
+
+
+def nnunet(rows: pd.DataFrame) -> pd.DataFrame:
+    """Score as nnU-Net's evaluation: raw values, undefined ones dropped by the mean.
+
+    Args:
+        rows: raw rows.
+
+    Returns:
+        The rows; missed and invented: Dice and IoU 0, distances NaN; absent: NaN.
+    """
+    return rows.copy()
+
+
+def monai(rows: pd.DataFrame) -> pd.DataFrame:
+    """Score as MONAI's metrics do item by item, with its HD95 (the larger directed percentile).
+
+    Deviation: where nothing is defined MONAI's own mean is 0; here it stays NaN.
+
+    Args:
+        rows: raw rows.
+
+    Returns:
+        The rows; missed: Dice and IoU 0, distances NaN; invented and absent: NaN.
+    """
+    rows = rows.assign(hd95=rows["hd95_directed"])
+    nothing_to_find = np.isin(states_of(rows), ["invented", "absent"])
+    return _fill(rows, nothing_to_find, overlap=np.nan, distance=np.nan)
+
+
+def penalty(rows: pd.DataFrame) -> pd.DataFrame:
+    """Charge every miss and every invention the diagonal of the image.
+
+    Args:
+        rows: raw rows.
+
+    Returns:
+        The rows; missed and invented: Dice and IoU 0, distances the diagonal; absent: NaN.
+    """
+    wrong = np.isin(states_of(rows), ["missed", "invented"])
+    return _fill(rows, wrong, overlap=0.0, distance=rows["diagonal"].to_numpy())
+
+
+CONVENTIONS: dict[str, Convention] = {
+    "transunet": Convention(
+        "stored",
+        transunet,
+        "All slices on the stored grid, in voxels; an invented organ counts Dice 1 and HD95 0, a "
+        "missed one Dice 0 and HD95 0, as in the test code of the TransUNet family.",
+    ),
+    "authors": Convention(
+        "inner",
+        transunet,
+        "Stored grid without the first and last frame of each stack, in voxels; an invented organ "
+        "counts Dice 1 and HD95 0, a missed one Dice 0 and HD95 0, as in the release of SALSTM.",
+    ),
+    "nnunet": Convention(
+        "native",
+        nnunet,
+        "All slices in native size, in mm where the spacing is known; a missed or invented organ "
+        "counts Dice 0, its HD95 is undefined; undefined values are left out of the means.",
+    ),
+    "monai": Convention(
+        "native",
+        monai,
+        "All slices in native size, in mm where the spacing is known; without a reference nothing "
+        "is scored, the HD95 (larger directed percentile) of a missed organ is left out.",
+    ),
+    "penalty": Convention(
+        "native",
+        penalty,
+        "All slices in native size, in mm where the spacing is known; a missed or invented organ "
+        "counts Dice 0 and HD95 the diagonal of the image, an absent one is left out.",
+    ),
+}
+
+PROTOCOLS: dict[str, Protocol] = {
+    "paper": Protocol(
+        "transunet",
+        "best_test",
+        "Weights chosen on the test set, as in the published tables; each dataset under its "
+        "family's convention, with neighbours as in the release of SALSTM.",
+        {"acdc": "authors", "cvc_clinicdb": "authors"},
+    ),
+    "strict": Protocol(
+        "penalty",
+        "best_val",
+        "Weights chosen on the validation set; all slices in native size, misses penalised; only "
+        "where the split keeps patients and video sequences whole.",
+        whole_groups=True,
+    ),
+}
+
+
+def states_of(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """State of each row: 'present', 'missed', 'invented' or 'absent'."""
+    predicted = rows["prediction_voxels"].to_numpy() > 0
+    referred = rows["reference_voxels"].to_numpy() > 0
+    return np.select(
+        [predicted & referred, referred, predicted], ["present", "missed", "invented"], "absent"
+    )
+
+
+def apply(scores: pd.DataFrame, convention: str) -> pd.DataFrame:
+    """Score raw rows under a convention.
+
+    Args:
+        scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
+        convention: a name in `CONVENTIONS`.
+
+    Returns:
+        The rows of the convention's scope with the convention's values, and a column `state`.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    chosen = CONVENTIONS[vocabulary.check("convention", convention, CONVENTIONS)]
+    rows = scores.loc[scores["scope"].to_numpy() == chosen.scope].reset_index(drop=True)
+    return chosen.rule(rows).assign(state=states_of(rows))
+
+
+def under_protocol(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Score raw rows under a protocol: its selection, and each dataset under its convention.
+
+    Args:
+        scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
+        protocol: a name in `PROTOCOLS`.
+
+    Returns:
+        Rows as from `apply`, with a column `convention`; no rows if there are no scores, and none
+        of a dataset that the protocol refuses (`refusals`).
+
+    Raises:
+        ValueError: unknown name.
+    """
+    chosen = PROTOCOLS[vocabulary.check("protocol", protocol, PROTOCOLS)]
+    refused = list(refusals(scores, protocol))
+    kept = (scores["selection"] == chosen.selection) & ~scores["dataset"].isin(refused)
+    scores = scores.loc[kept.to_numpy(dtype=np.bool_)]
+    names = np.array([chosen.convention_for(name) for name in scores["dataset"]], dtype=np.str_)
+    parts = [
+        apply(scores.loc[names == name], name).assign(convention=name)
+        for name in sorted({*names.tolist()} or {chosen.convention})
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def refusals(scores: pd.DataFrame, protocol: str) -> dict[str, str]:
+    """Datasets that a protocol refuses to score, each with the reason and the cure.
+
+    Args:
+        scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
+        protocol: a name in `PROTOCOLS`.
+    """
+    if not PROTOCOLS[protocol].whole_groups or "divided_groups" not in scores:
+        return {}
+    pairs = scores[["dataset", "divided_groups"]].drop_duplicates().to_numpy().tolist()
+    return {name: refusal(name, int(divided)) for name, divided in pairs if divided > 0}
+
+
+def refusal(dataset: str, divided: int) -> str:
+    """Why `strict` shows nothing of a dataset, and what to do about it, as part of a sentence.
+
+    Args:
+        dataset: its name.
+        divided: how many groups its split divides.
+    """
+    entry = datasets.DATASETS.get(dataset)
+    split = entry.whole_split if entry else "groups"
+    return (
+        f"strict is refused because the split divides {divided} groups (patients or video sequences) "
+        f"between training, validation and test, so train again under another name with "
+        f"datasets.{dataset}.split: {{name: {split}}}"
+    )
+
+
+def average(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) -> pd.DataFrame:
+    """Average scored rows: over the cases of each class, then over the classes.
+
+    Args:
+        rows: rows as from `apply` or `under_protocol`.
+        metrics: columns to average.
+
+    Returns:
+        One row per run and selection: the metrics, `cases`, and how many rows were `missed`,
+        `invented` and `absent`. Undefined values are left out, and so is a class that is undefined
+        in every case; NaN if nothing is defined.
+    """
+    keys = list(RUN)
+    tallies = {name: rows["state"].to_numpy() == name for name in ("missed", "invented", "absent")}
+    by_class = rows.assign(**tallies).groupby([*keys, "class"])
+    parts = {name: (name, "mean") for name in metrics} | {"cases": ("case", "nunique")}
+    classes = by_class.agg(**parts, **{name: (name, "sum") for name in tallies})
+    means = {name: (name, "mean") for name in metrics} | {"cases": ("cases", "max")}
+    return (
+        classes.groupby(keys)
+        .agg(**means, **{name: (name, "sum") for name in tallies})
+        .reset_index()
+    )
+
+
+def _fill(
+    rows: pd.DataFrame,
+    where: NDArray[np.bool_],
+    *,
+    overlap: float,
+    distance: float | NDArray[np.float64],
+) -> pd.DataFrame:
+    """Copy of the rows with overlaps and distances replaced where a condition holds."""
+    values = dict.fromkeys(OVERLAPS, overlap) | dict.fromkeys(DISTANCES, distance)
+    filled = {name: np.where(where, value, rows[name].to_numpy()) for name, value in values.items()}
+    return rows.assign(**filled)

@@ -1,0 +1,217 @@
+"""From predictions to raw scores: one row per selection, scope, case and class.
+
+Scopes, because papers differ in what they look at:
+
+- `stored`: all frames on the stored grid, distances in voxels;
+- `inner`: the same without the first and the last frame of the stack (the release of SALSTM drops
+  them, because its model needs both neighbours); a video frame that is one of the two is absent;
+- `native`: all frames, the prediction restored to native size by nearest neighbour, distances in mm
+  where the spacing is known, else in pixels.
+
+A case of one frame is scored in 2D, a volume in 3D. Values are raw: NaN where undefined
+(`salstm.evaluation.metrics`); `salstm.evaluation.conventions` says what that counts as.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from salstm.data.case import Case
+from salstm.data.resize import resize
+from salstm.data.splits import divided
+from salstm.evaluation.metrics import METRICS, measure, union_box
+
+Labels = NDArray[np.integer]
+
+IDENTITY = ("dataset", "baseline", "variant", "seed")
+KEYS = (*IDENTITY, "selection", "scope", "case", "group", "class")
+COLUMNS = (
+    *KEYS,
+    "reference_voxels",
+    "prediction_voxels",
+    "tp",
+    "fp",
+    "fn",
+    *METRICS,
+    "diagonal",
+    "unit",
+    "divided_groups",
+)
+TOLERANCE = 2.0  # of the surface Dice, in the unit of the row
+
+
+class Source(Protocol):
+    """What scoring needs of a store (`salstm.data.store.Store`)."""
+
+    @property
+    def cases(self) -> Sequence[Case]:
+        """All cases of the dataset."""
+        ...
+
+    def labels(self, case: Case, /) -> NDArray[Any]:
+        """Reference on the stored grid, (D, H, W)."""
+        ...
+
+    def native(self, case: Case, /) -> NDArray[Any]:
+        """Reference in native size, (D, native_height, native_width)."""
+        ...
+
+    def stack_bounds(self, case: Case, /) -> tuple[int, int]:
+        """Global numbers of the first and the last frame of the case's stack."""
+        ...
+
+
+def score(
+    predictions: Mapping[str, Mapping[str, Labels]],
+    store: Source,
+    classes: Sequence[str],
+    identity: Mapping[str, Any],
+    *,
+    tolerance: float = TOLERANCE,
+) -> pd.DataFrame:
+    """Measure every prediction of one training under every scope.
+
+    Args:
+        predictions: selection ('last', 'best_val', 'best_test') -> case id -> labels (D, H, W) on
+            the stored grid, 0 is background, k the k-th of `classes`.
+        store: the dataset's cases and references.
+        classes: names of the foreground classes in the order of their numbers, from 1.
+        identity: dataset, baseline, variant, seed of the training.
+        tolerance: of the surface Dice, in voxels (stored, inner) or mm or pixels (native).
+
+    Returns:
+        A frame of `COLUMNS`, sorted by `KEYS`; without rows if there are no predictions. `diagonal`
+        is the length of the image's diagonal in `unit`: 'mm', or 'voxel' ('pixel' in 2D).
+        `divided_groups` is how many patients or sequences the split of the dataset divides.
+
+    Raises:
+        ValueError: a prediction has no case, the wrong shape or an unknown label, or the selections
+            do not hold the same cases.
+    """
+    cases = {case.id: case for case in store.cases}
+    _check_cases(predictions, cases)
+    whole = {**identity, "divided_groups": len(divided(store.cases))}
+    rows: list[dict[str, Any]] = []
+    for identifier in next(iter(predictions.values()), {}):
+        case = cases[identifier]
+        views = _views(store, case)
+        for selection, labels in predictions.items():
+            prediction = _checked(labels[identifier], case, len(classes), selection)
+            for view in views:
+                key = {"selection": selection, "scope": view.scope, "case": case.id}
+                for measured in _measured(prediction, view, classes, tolerance):
+                    rows.append({**whole, **key, "group": case.group, **measured})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(KEYS), ignore_index=True)
+
+
+def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
+    """Rearrange scored rows for challengeR: one value per task, test case and algorithm.
+
+    Args:
+        frame: rows of one scope, under one selection for each dataset, raw or as a convention
+            scores them.
+        metric: the column that becomes the value.
+
+    Returns:
+        Columns Task (dataset/class), TestCase, Algorithm (baseline+variant) and MetricValue: the
+        mean over the seeds, NaN if none is defined; sorted.
+
+    Raises:
+        ValueError: a run has several rows for a case and class: scopes or selections are mixed.
+    """
+    if frame.duplicated([*IDENTITY, "case", "class"]).any():
+        raise ValueError(
+            "rows: several scopes or selections for one case and class, allowed is one; filter the "
+            "rows, or use salstm.evaluation.conventions.under_protocol"
+        )
+    table = pd.DataFrame(
+        {
+            "Task": frame["dataset"].astype(str) + "/" + frame["class"].astype(str),
+            "TestCase": frame["case"],
+            "Algorithm": frame["baseline"].astype(str) + "+" + frame["variant"].astype(str),
+            "MetricValue": frame[metric],
+        }
+    )
+    grouped = table.groupby(["Task", "TestCase", "Algorithm"])
+    return grouped.agg(MetricValue=("MetricValue", "mean")).reset_index()
+
+
+@dataclass(frozen=True)
+class _View:
+    """A case under a scope: which frames, against which reference, in which unit."""
+
+    scope: str
+    frames: slice
+    reference: NDArray[Any]
+    spacing: tuple[float, ...]
+    unit: str
+
+
+def _views(store: Source, case: Case) -> list[_View]:
+    ndim = 2 if case.depth == 1 else 3
+    ones, voxels = (1.0,) * ndim, "pixel" if ndim == 2 else "voxel"
+    spacing = (case.spacing_z, case.spacing_y, case.spacing_x)[-ndim:]
+    known = all(math.isfinite(value) and value > 0 for value in spacing)
+    every, labels = slice(0, case.depth), store.labels(case)
+    views = [_View("stored", every, labels, ones, voxels)]
+    first, last = (bound - case.first for bound in store.stack_bounds(case))
+    inner = slice(max(first + 1, 0), min(last, case.depth))
+    if inner.start < inner.stop:
+        views.append(_View("inner", inner, labels[inner], ones, voxels))
+    grid = (spacing, "mm") if known else (ones, voxels)
+    return [*views, _View("native", every, store.native(case), *grid)]
+
+
+def _measured(
+    prediction: Labels, view: _View, classes: Sequence[str], tolerance: float
+) -> Iterator[dict[str, Any]]:
+    """Metrics of every class of a case under a scope."""
+    reference = view.reference
+    prediction = resize(prediction[view.frames], *reference.shape[1:], order=0)
+    if len(view.spacing) == 2:
+        prediction, reference = prediction[0], reference[0]
+    extent = [size * step for size, step in zip(reference.shape, view.spacing, strict=True)]
+    fixed = {"diagonal": math.hypot(*extent), "unit": view.unit}
+    box = union_box(prediction > 0, reference > 0)  # once, for the classes to look at less
+    prediction, reference = prediction[box], reference[box]
+    for number, name in enumerate(classes, start=1):
+        pair = prediction == number, reference == number
+        yield {"class": name, **measure(*pair, view.spacing, tolerance), **fixed}
+
+
+def _check_cases(
+    predictions: Mapping[str, Mapping[str, Labels]], cases: Mapping[str, Case]
+) -> None:
+    held = {selection: set(labels) for selection, labels in predictions.items()}
+    for selection, found in held.items():
+        if unknown := sorted(found - set(cases)):
+            raise ValueError(
+                f"{selection}: found {len(unknown)} predictions without a case in the store, the "
+                f"first is {unknown[0]}; score with the store they were predicted from"
+            )
+        for other, others in held.items():
+            if missing := sorted(others - found):
+                raise ValueError(
+                    f"{selection}: lacks {len(missing)} cases that {other} has, the first is "
+                    f"{missing[0]}; allowed are equal cases, predict again"
+                )
+
+
+def _checked(prediction: Labels, case: Case, classes: int, selection: str) -> Labels:
+    subject = f"{selection}, {case.id}: prediction"
+    shape = (case.depth, case.height, case.width)
+    if prediction.shape != shape:
+        raise ValueError(f"{subject}: found shape {prediction.shape}, allowed is {shape}")
+    if not np.issubdtype(prediction.dtype, np.integer):
+        raise ValueError(f"{subject}: found {prediction.dtype}, allowed are integer labels")
+    low, high = int(prediction.min()), int(prediction.max())
+    if low < 0 or high > classes:
+        raise ValueError(f"{subject}: found labels {low} to {high}, allowed are 0 to {classes}")
+    return prediction

@@ -1,0 +1,154 @@
+"""Where the numbers come from: the runs' own records, and the audit of the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from salstm.analysis.collect import folder
+from salstm.analysis.results import Collected, dataset_name, network_name, variant_name
+from salstm.data.datasets import DATASETS
+from salstm.evaluation import conventions
+from salstm.files import read_json
+
+WARNINGS = ("in more than one split", "another split", "oddities")
+"""Facts of an audit that should be 0."""
+DIVIDED = "groups in more than one split"
+
+
+def runs(data: Collected, results: Path, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry per cell that left a run.json: commit, device, time, command."""
+    found = []
+    for cell in data.cells.to_dict("records"):
+        path = folder(results, cell) / "run.json"
+        if path.is_file():
+            found.append(_run(read_json(path), cell, cards))
+    return found
+
+
+def summary(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What the runs have in common, as (fact, values): several values where they differ."""
+    if not found:
+        return []
+    facts = {
+        "Commit": "commit",
+        "Device": "device",
+        "Host": "host",
+        "System": "system",
+        "Python": "python",
+        "Packages": "packages",
+        "Data manifest (sha256)": "data",
+    }
+    lines = [
+        (title, "; ".join(sorted({one[key] for one in found}))) for title, key in facts.items()
+    ]
+    lines.append(("Training time, all runs", duration(sum(one["seconds"] or 0 for one in found))))
+    times = sorted(one["finished"] for one in found if one["finished"])
+    return [*lines, ("Last run finished", times[-1] if times else "not recorded")]
+
+
+def audit(results: Path, dataset: str) -> dict[str, Any]:
+    """The audit of a dataset: a row per fact, a column per split; what should be 0 and is not is marked.
+
+    With it goes what the owners want said: ``terms`` has the licence, where it stands, and the citation.
+    """
+    path = results / dataset / "audit.csv"
+    terms = DATASETS[dataset]
+    entry: dict[str, Any] = {
+        "key": dataset,
+        "dataset": dataset_name(dataset),
+        "terms": {"licence": terms.licence, "url": terms.licence_url, "cite": terms.citation},
+        "splits": [],
+        "rows": [],
+    }
+    if not path.is_file():
+        return entry
+    table = pd.read_csv(path, dtype=str).fillna("")
+    entry["splits"] = list(dict.fromkeys(table["split"]))
+    for fact in dict.fromkeys(table["fact"]):
+        values = table[table["fact"] == fact].set_index("split")["value"]
+        watched = any(words in fact for words in WARNINGS)
+        cells = [_shown(str(values.get(split, ""))) for split in entry["splits"]]
+        alarm = watched and any(value not in ("", "0") for value in values)
+        entry["rows"].append({"fact": fact, "cells": cells, "alarm": alarm})
+    return entry
+
+
+def caution(found: Mapping[str, Any]) -> str:
+    """What to say where groups stand in more than one split, so that there are no strict numbers; else empty.
+
+    Args:
+        found: of ``audit``.
+    """
+    row = next((one for one in found["rows"] if one["fact"] == DIVIDED and one["alarm"]), None)
+    if row is None:
+        return ""
+    count = next(value for value in row["cells"] if value)
+    return (
+        f"{found['dataset']}: {conventions.refusal(found['key'], int(count.replace(',', '')))}. Its other scores are "
+        "too good, the plain networks' as well as the modules'."
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as hours, minutes and seconds."""
+    if seconds is None or seconds != seconds:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+
+
+def _run(
+    made: Mapping[str, Any], cell: Mapping[str, Any], cards: Mapping[str, Any]
+) -> dict[str, Any]:
+    environment = made.get("environment", {})
+    commit = environment.get("commit", {})
+    packages = environment.get("packages", {})
+    seconds = made.get("seconds")
+    return {
+        "dataset": dataset_name(cell["dataset"]),
+        "network": network_name(cell["baseline"], dict(cards)),
+        "variant": variant_name(cell["variant"]),
+        "seed": cell["seed"],
+        "commit": _commit(commit),
+        "device": _device(made.get("device", {})),
+        "seconds": seconds,
+        "time": duration(seconds),
+        "best": {name: int(one["epoch"]) for name, one in made.get("best", {}).items()},
+        "epochs": made.get("recipe", {}).get("epochs", "–"),
+        "recipe": json.dumps(made.get("recipe", {}), sort_keys=True),
+        "digest": made.get("recipe_digest", "–"),
+        "data": str(made.get("data_manifest_sha256", "–"))[:16],
+        "command": made.get("command", ""),
+        "host": environment.get("host", "–"),
+        "python": environment.get("python", "–"),
+        "system": environment.get("system", "–"),
+        "packages": ", ".join(f"{name} {version}" for name, version in sorted(packages.items())),
+        "finished": made.get("finished", ""),
+    }
+
+
+def _commit(commit: Mapping[str, Any]) -> str:
+    identity = str(commit.get("id") or "none (no git checkout)")[:40]
+    return f"{identity[:12]}, changed files" if commit.get("changed") else identity[:22]
+
+
+def _device(device: Mapping[str, Any]) -> str:
+    if device.get("type") == "cuda":
+        peak = device.get("peak_memory_bytes", 0) / 2**30
+        return f"{device.get('name')}, CUDA {device.get('cuda')}, peak {peak:.1f} GiB"
+    threads = device.get("threads")
+    return f"CPU, {threads} thread{'s' * (threads != 1)}" if device else "not recorded"
+
+
+def _shown(text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return f"{int(value):,}" if value == int(value) else f"{value:.4g}"

@@ -1,0 +1,125 @@
+"""The verdict: what the declared comparisons found, and which of the paper's claims stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from salstm.analysis import statistics
+from salstm.analysis.comparisons import LOWER_IS_BETTER
+from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.figures.forest import clear
+from salstm.tables.gains import probability, scale
+from salstm.tables.layout import ABSENT, HEADINGS, number
+
+VERDICTS = ("supported", "contradicted", "undecided")
+EVERYWHERE = "All datasets"
+
+
+def claims(table: Frame) -> tuple[list[dict[str, Any]], list[str]]:
+    """The claims as the page lists them, in their order, and what all undecided ones about accuracy are missing."""
+    rows = table.to_dict("records")
+    for row in rows:
+        row["reasons"] = _reasons(row)
+    scored = [row["reasons"] for row in rows if row["reasons"] and isinstance(row["protocol"], str)]
+    shared = _shared(scored) if len(scored) > 1 else []
+    return [
+        {
+            "text": row["text"],
+            "reading": row["reading"],
+            "module": row["module"],
+            "name": variant_name(row["module"]),
+            "measure": _measure(row["measure"]),
+            "verdict": row["verdict"],
+            "evidence": row["evidence"],
+            "missing": "; ".join(one for one in row["reasons"] if one not in shared),
+        }
+        for row in rows
+    ], shared
+
+
+def counts(table: Frame) -> dict[str, int]:
+    """How many readings of the claims have each verdict."""
+    return {name: int((table["verdict"] == name).sum()) for name in VERDICTS}
+
+
+def answers(table: Frame) -> tuple[list[dict[str, str]], str]:
+    """For each module in one word whether it improves every network (the first claim, by Dice), and why not more."""
+    rows = table[table["claim"] == table["claim"].iloc[0]] if len(table) else table
+    chosen = rows.drop_duplicates("module").to_dict("records")
+    said = [
+        {"module": row["module"], "name": variant_name(row["module"]), "verdict": row["verdict"]}
+        for row in chosen
+    ]
+    return said, "; ".join(_shared([reasons for row in chosen if (reasons := _reasons(row))]))
+
+
+def summary(
+    data: Collected, comparisons: Frame, units: Mapping[str, str]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """The comparisons, summed up for all datasets and for each.
+
+    Returns:
+        The metrics as headings, and one row per module and dataset, with an entry for each metric.
+    """
+    comparisons = comparisons[comparisons["dataset"].isin(data.datasets)]
+    metrics = list(dict.fromkeys(comparisons["metric"]))
+    places: list[str | None] = (
+        [None, *data.datasets] if len(data.datasets) > 1 else [*data.datasets]
+    )
+    rows = []
+    for place in places:
+        part = comparisons if place is None else comparisons[comparisons["dataset"] == place]
+        for module in dict.fromkeys(part["module"]):
+            chosen = part[part["module"] == module]
+            found = [_summed(chosen[chosen["metric"] == one], units) for one in metrics]
+            name = EVERYWHERE if place is None else dataset_name(place)
+            facts = {"dataset": name, "module": module, "name": variant_name(module)}
+            rows.append({**facts, "metrics": found})
+    return [_measure(one) for one in metrics], rows
+
+
+def _reasons(row: Mapping[str, Any]) -> list[str]:
+    return row["missing"].split("; ") if isinstance(row["missing"], str) and row["missing"] else []
+
+
+def _shared(lists: list[list[str]]) -> list[str]:
+    """What stands in every list, in the order of the first."""
+    return [one for one in lists[0] if all(one in other for other in lists)] if lists else []
+
+
+def _summed(rows: Frame, units: Mapping[str, str]) -> dict[str, Any]:
+    """One metric: networks better of those compared, clearly or not, mean gain with interval, least p."""
+    done = rows.dropna(subset="improvement").to_dict("records")
+    gains = np.array([row["improvement"] for row in done], dtype=np.float64)
+    certain = [row["improvement"] for row in done if clear(row)]
+    return {
+        "compared": len(done),
+        "declared": len(rows),
+        "better": int((gains > 0).sum()),
+        "clearly_better": sum(gain > 0 for gain in certain),
+        "clearly_worse": sum(gain < 0 for gain in certain),
+        "mean": _mean(rows, gains, units),
+        "p": probability(min((row["p_holm"] for row in done), default=math.nan)),
+    }
+
+
+def _mean(rows: Frame, gains: np.ndarray, units: Mapping[str, str]) -> str:
+    """Mean over networks with its 95 % interval; nothing where distances of different units would be added up."""
+    metric = str(rows["metric"].iloc[0]) if len(rows) else ""
+    known = {units[dataset] for dataset in rows["dataset"]} if metric in LOWER_IS_BETTER else {"%"}
+    if not len(gains) or len(known) > 1:
+        return ABSENT
+    factor = scale(metric)
+    data = statistics.clusters(gains * factor, np.arange(len(gains)))
+    low, high = statistics.interval(data, np.random.default_rng(0), method="t")
+    text = f"{number(data.mean, signed=True)} {known.pop()}" if metric in LOWER_IS_BETTER else ""
+    text = text or number(data.mean, signed=True)
+    return text if math.isnan(low) else f"{text} [{number(low)}, {number(high)}]"
+
+
+def _measure(name: str) -> str:
+    return {"macs": "multiply-adds"}.get(name, HEADINGS.get(name, name).split(" [")[0])

@@ -1,0 +1,130 @@
+"""How far a ranking depends on the scoring rule, and a score on the choice of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from salstm.analysis import comparisons
+from salstm.analysis.results import Collected, Series, dataset_name, network_name, variant_name
+from salstm.evaluation import conventions
+from salstm.tables import numbers
+from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
+
+METRICS = {"dice": "Dice", "hd95": "HD95"}
+SELECTIONS = {"last": "last", "best_val": "best val", "best_test": "best test"}
+PROTOCOL = "strict"
+
+
+def by_convention(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
+    """Ranks of all networks and variants of a dataset under every convention; 'moves' is how far they go."""
+    part = data.of(dataset)
+    selection = conventions.PROTOCOLS[PROTOCOL].selection
+    columns, ranked = [], {}
+    for metric, name in METRICS.items():
+        table = comparisons.ranks(part.scores, selection, metric).drop(columns="flips")
+        table = table.set_index(["baseline", "variant"]).drop(columns="dataset")
+        ranked[metric] = table.dropna(axis=1, how="all")
+        columns += [Column(f"{name}, rank", one) for one in (*ranked[metric], "moves")]
+    rows = [
+        Row(
+            (network_name(baseline, dict(cards)), variant_name(variant)),
+            tuple(cell for table in ranked.values() for cell in _ranks(table, baseline, variant)),
+        )
+        for baseline in part.baselines(dataset)
+        for variant in part.variants
+    ]
+    return Table(
+        f"{dataset}_ranks",
+        f"{dataset_name(dataset)}: rank under each scoring rule",
+        ("Network", "Variant"),
+        tuple(columns),
+        tuple(rows),
+        (
+            "The same predictions (weights chosen on validation), scored under each rule; 1 is best, equal means share "
+            "the better rank. Moves: the largest rank minus the smallest; bold where it is not 0.",
+            *(f"{name}: {rule.description}" for name, rule in conventions.CONVENTIONS.items()),
+            *(
+                f"Not strict: {why}."
+                for why in conventions.refusals(part.scores, PROTOCOL).values()
+            ),
+        ),
+    )
+
+
+def by_selection(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
+    """Scores of a dataset under each choice of weights, and what choosing on the test set adds."""
+    part = data.of(dataset)
+    convention = conventions.PROTOCOLS[PROTOCOL].convention_for(dataset)
+    found = comparisons.optimism(part.scores, convention, list(METRICS))
+    shown = [*SELECTIONS, "optimism"]
+    means = found.groupby(["baseline", "variant", "metric"])[shown].mean()
+    unit = numbers.units(data, found.iloc[:0])[dataset]
+    heads = {"dice": "Dice [%]", "hd95": f"HD95 [{unit}]"}
+    names = [*SELECTIONS.values(), "optimism"]
+    rows = [
+        Row(
+            (network_name(baseline, dict(cards)), variant_name(variant)),
+            tuple(
+                _score(means, (baseline, variant, metric), name)
+                for metric in METRICS
+                for name in shown
+            ),
+        )
+        for baseline in part.baselines(dataset)
+        for variant in part.variants
+    ]
+    return Table(
+        f"{dataset}_selection",
+        f"{dataset_name(dataset)}: choice of the weights",
+        ("Network", "Variant"),
+        tuple(Column(heads[metric], name) for metric in METRICS for name in names),
+        tuple(rows),
+        (
+            f"Convention {convention}, means over classes, cases and seeds. Optimism: best test minus best val, "
+            "which is what choosing the weights on the test set adds to a published score (for HD95 it takes off).",
+            *(
+                f"Not strict: {why}."
+                for why in conventions.refusals(part.scores, PROTOCOL).values()
+            ),
+        ),
+    )
+
+
+def moved(table: Table) -> str:
+    """What a table of ranks shows, in words; nothing if it is empty."""
+    parts = []
+    for at, column in enumerate(table.columns):
+        known = [row.cells[at].value for row in table.rows if not math.isnan(row.cells[at].value)]
+        if column.name == "moves" and known:
+            name, count = column.group.split(",")[0], sum(value > 0 for value in known)
+            parts.append(f"{name} moves {count} of {len(known)}, by up to {max(known):.0f} places")
+    return "; ".join(parts)
+
+
+def optimistic(table: Table) -> str:
+    """What choosing on the test set adds, in words; nothing if nothing is scored."""
+    parts = []
+    for at, column in enumerate(table.columns):
+        known = [row.cells[at].value for row in table.rows if not math.isnan(row.cells[at].value)]
+        if column.name == "optimism" and known:
+            mean = number(sum(known) / len(known), signed=True)
+            parts.append(f"{column.group} by {mean}")
+    return f"choosing on the test set moves {', '.join(parts)}" if parts else ""
+
+
+def _ranks(table: Any, baseline: str, variant: str) -> list[Cell]:
+    if (baseline, variant) not in table.index:
+        return [Cell(ABSENT)] * (len(table.columns) + 1)
+    row: Series = table.loc[(baseline, variant)]
+    cells = [Cell(number(value, 0), float(value)) for value in row]
+    moves = float(row.max() - row.min())
+    return [*cells, Cell(number(moves, 0), moves, mark="best" if moves > 0 else "")]
+
+
+def _score(means: Any, key: tuple[str, str, str], name: str) -> Cell:
+    if key not in means.index:
+        return Cell(ABSENT)
+    value = float(means.loc[key, name]) * (100.0 if key[2] == "dice" else 1.0)
+    return Cell(number(value, signed=name == "optimism"), value)
