@@ -1,4 +1,4 @@
-# On a fresh machine with Python 3.11 or newer: `make demo`, `make test`. Nothing else is needed.
+# On a fresh machine with Python 3.11 to 3.14: `make demo`, `make test`. Nothing else is needed.
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,16 +13,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-install: .venv/installed ## make .venv from the lock file
-
-.venv/installed: requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	# Bytecode once, here: without it (PYTHONDONTWRITEBYTECODE) every command compiles its libraries anew, seconds each.
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --compile --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	touch $@
+install: ## make .venv from the lock file (PYTHON=python3.13: with that Python; UV=: with pip although uv is there)
+	@$(PYTHON) workflow/envs/install.py
 
 slurm: install ## Snakemake's plugin for SLURM; not in the default install: see docs/clusters.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-slurm.lock
+	@$(PYTHON) workflow/envs/install.py requirements-slurm.lock
 
 demo: install ## the whole pipeline on phantom data, CPU only; ends with reports/demo/index.html
 	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1 sparsity=1
@@ -51,10 +46,10 @@ bench: install ## ratios against the straightforward versions, measured side by 
 	$(BIN)/python -m benchmarks $(if $(MACHINE),--machine $(MACHINE))
 
 lock: ## resolve requirements.lock again (needs uv)
-	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 		--extra test --extra check pyproject.toml -o requirements.lock
 	printf '%s\n' snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep | uv pip compile --no-config \
-		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps --no-annotate \
+		--universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-deps --no-annotate \
 		--constraint requirements.lock - -o requirements-slurm.lock
 
 clean: ## remove what was computed; raw data and the environment stay
