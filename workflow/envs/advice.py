@@ -11,7 +11,7 @@ CURES = {
 This Python ({python}) comes without venv or ensurepip. On Debian and Ubuntu: `apt install python3-venv`. Or install uv,
 which brings its own, or name another Python: make PYTHON=python3.13 install""",
     r"No space left|Disk quota exceeded|os error (28|122)\b": """
-The install needs {disk:g} GB, of which 6 GB stay. Make room, or let .venv be a link to a folder on another disk.
+The install needs {disk:g} GB, of which 7 GB stay. Make room, or let .venv be a link to a folder on another disk.
 Downloads are also kept in the cache of pip (`pip cache purge`) or of uv (`uv cache clean`; UV_CACHE_DIR moves it).""",
     r"DO NOT MATCH THE HASHES|[Hh]ash mismatch": """
 The package index offers another file than the one that was locked, and it was not installed. A mirror or a proxy may
@@ -44,7 +44,8 @@ def unusable(version):
     return (
         f"Python {dotted(version)} ({sys.executable}) cannot be used: the locked packages have wheels for "
         f"Python {dotted(OLDEST)} to {dotted(NEWEST)}.\nInstall one of these "
-        "(`apt install python3.11 python3.11-venv`, `brew install python@3.13`, `uv python install 3.13`) and name it: make PYTHON=python3.13 install"
+        "(`apt install python3.11 python3.11-venv`, `brew install python@3.13`, `uv python install 3.13`) "
+        "and name it: make PYTHON=python3.13 install"
     )
 
 

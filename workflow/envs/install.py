@@ -33,6 +33,11 @@ FOREIGN = re.compile(
     "|(PIP|UV)_(CONSTRAINT|OVERRIDE|PREFIX|REQUIREMENT|ROOT|TARGET|USER)S?"
 )
 """Variables of the caller that change what is installed, or where."""
+DISK = {"uv": 8, "pip": 14}
+"""GB that must be free: 7 are installed (Linux, 158 packages); pip keeps 3.4 of downloads twice until it ends, in its
+cache and beside ``.venv``, uv links its cache."""
+LOCAL = "WARNING: Location 'file:.*is ignored"
+"""pip says so once for each package that an additional index in a local folder lacks."""
 
 
 def entries(lock: str) -> dict[str, str]:
@@ -105,7 +110,8 @@ class Install:
         ) as process:
             for line in process.stdout or ():
                 said += line
-                print(line, end="", flush=True)
+                if not re.match(LOCAL, line):
+                    print(line, end="", flush=True)
         if process.returncode:
             sys.exit(f"\nThe install of {self.venv} failed. {cure(said, self.disk)}")
 
@@ -197,14 +203,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make .venv from a lock file.")
     parser.add_argument("lock", nargs="?", type=Path, default=ROOT / "requirements.lock")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
-    parser.add_argument("--disk", type=float, default=10, help="GB that must be free beforehand")
+    parser.add_argument("--disk", type=float, help="GB that must be free beforehand")
     options = parser.parse_args()
     uv = os.environ.get("UV", shutil.which("uv") or "")
     if ready(options.venv, options.lock):
         return
     with alone(options.venv) as guard:
         if not ready(options.venv, options.lock):
-            Install(options.venv, options.lock, uv, options.disk, guard)()
+            disk = DISK["uv" if uv else "pip"] if options.disk is None else options.disk
+            Install(options.venv, options.lock, uv, disk, guard)()
 
 
 if __name__ == "__main__":
