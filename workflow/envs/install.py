@@ -134,13 +134,13 @@ class Install:
         if missing and (missing != ["ensurepip"] or not self.uv):
             sys.exit(cure(f"no module {missing[0]}", self.disk))
         self.clear()
-        self.venv.mkdir(exist_ok=True)
-        free = shutil.disk_usage(self.venv).free / 1e9
+        free = shutil.disk_usage(self.venv if self.venv.exists() else self.venv.parent).free / 1e9
         if free < self.disk:
             sys.exit(f"{free:.1f} GB are free at {self.venv}. " + cure("No space left", self.disk))
-        (self.venv / "tmp").mkdir()
+        (self.venv / "tmp").mkdir(parents=True)
         base = getattr(sys, "_base_executable", sys.executable)  # this may be .venv's own Python
-        self.run([base, "-m", "venv", *(["--without-pip"] if missing else []), str(self.venv)])
+        pip = ["--without-pip"] if missing else []
+        self.run([base, "-m", "venv", *pip, str(self.venv.resolve())])  # venv refuses links
 
     def packages(self, kind: str, lines: list[str]) -> None:
         """Install exactly these lines of the lock: ``wheels``, or ``sources`` that are built with the wheels."""
