@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import runpy
 import shutil
 import socket
 import subprocess
@@ -16,12 +15,12 @@ from dataclasses import dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
 
+import advice
 import pytest
 
 from tests.index import Index, folder_of, served
 
 SCRIPT = Path(__file__).parent.parent / "workflow/envs/install.py"
-advice = runpy.run_path(str(SCRIPT.with_name("advice.py")))
 DROPPED = ("PIP_", "UV", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 TOOLS = ["", *([uv] if (uv := shutil.which("uv")) else [])]
 """pip always, uv where this machine has it."""
@@ -311,7 +310,7 @@ def test_an_old_python_can_read_the_script_to_its_message(name: str):
     ],
 )
 def test_which_pythons_are_refused(python: tuple[int, int], good: bool):
-    said = advice["unusable"](python)
+    said = advice.unusable(python)
     assert bool(said) is not good
     if not good:
         assert f"Python 3.{python[1]} (" in said

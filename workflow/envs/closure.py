@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,9 @@ class Package(NamedTuple):
 
     version: str
     needs: list[str] | None
+
+
+parsed = cache(Requirement)
 
 
 def pins(lock: str, environment: Mapping[str, str]) -> list[Requirement]:
@@ -49,7 +53,7 @@ def missing(
     todo, seen, found = [(who, text, "") for who, text in asked], set(), []
     while todo:
         who, text, extra = todo.pop()
-        need = Requirement(text)
+        need = parsed(text)
         if need.marker and not need.marker.evaluate({**environment, "extra": extra}):
             continue
         name = canonicalize_name(need.name)
