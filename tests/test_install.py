@@ -107,13 +107,16 @@ def write(desk: Desk, *lines: str, without: str = "iopath") -> None:
 
 @pytest.fixture(scope="module")
 def finished(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """An install by pip, in an environment that would send packages elsewhere and pin another release."""
+    """An install by pip, whose user has settings that send packages elsewhere and pin another release."""
     desk = Desk(index, tmp_path_factory.mktemp("finished"))
     write(desk, without="")
-    other = desk.folder / "constraints.txt"
-    other.write_text("cover==2.0\n")
+    (desk.folder / "constraints.txt").write_text("cover==2.0\n")
+    settings = desk.folder / "pip.conf"
+    settings.write_text(f"[global]\nconstraint = {desk.folder / 'constraints.txt'}\n")
     index.asked.clear()
-    done = desk.install(PIP_TARGET=str(desk.folder / "elsewhere"), PIP_CONSTRAINT=str(other))
+    done = desk.install(
+        PIP_TARGET=str(desk.folder / "elsewhere"), PIP_CONFIG_FILE=str(settings), PIP_USER="1"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return desk
 
@@ -162,11 +165,24 @@ def test_a_changed_lock_exchanges_packages(desk: Desk, tool: str):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_a_lock_without_extras_installs_the_locked_ones_too(desk: Desk, tool: str):
+    """What broke once: pip before 24 took ``cover[toml]`` for a package that the lock does not pin."""
+    remove(desk, "runner", "cover")
+    write(desk, "cover==1.0")
+    done = desk.install(UV=tool)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert desk.versions()["cover"] == "1.0"
+
+
+def remove(desk: Desk, *names: str) -> None:
+    python = str(desk.venv / "bin/python")
+    subprocess.run([python, "-m", "pip", "uninstall", "-qy", *names], check=True)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_a_lock_that_is_not_closed_fails_with_the_missing_name(desk: Desk, tool: str):
     write(desk, without="tomlish")
-    subprocess.run(
-        [desk.venv / "bin/python", "-m", "pip", "uninstall", "-qy", "tomlish"], check=True
-    )
+    remove(desk, "tomlish")
     done = desk.install(UV=tool)
     assert done.returncode == 1
     assert "cover 1.0 needs tomlish>=1: not installed" in done.stdout
