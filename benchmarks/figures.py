@@ -15,6 +15,8 @@ import pandas as pd
 
 PACKAGES = ("torch", "numpy", "scipy", "snakemake")
 ROOT = Path(__file__).parent.parent
+PAGE = "docs/benchmarks.md"
+"""Where the figures stand, below ROOT."""
 TARGET = ROOT / "docs" / "measured"
 MARKS = ("<!-- benchmarks -->\n", "<!-- /benchmarks -->")
 
@@ -103,16 +105,16 @@ def write(figures: list[Figure], machine: str) -> Path:
         table = pd.concat([old[~old["name"].isin(table["name"])], table], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.sort_values("name").to_csv(path, index=False)
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(MARKS[0])
+    page = ROOT / PAGE
+    before, rest = page.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     block = MARKS[0] + markdown(path) + MARKS[1]
-    readme.write_text(before + block + after, encoding="utf-8")
+    page.write_text(before + block + after, encoding="utf-8")
     return path
 
 
 def markdown(path: Path) -> str:
-    """The figures of a file as the README shows them."""
+    """The figures of a file as the page shows them."""
     table = pd.read_csv(path, keep_default_na=False, na_values={"reference": "", "ratio": ""})
     facts = table[["hardware", "versions"]].drop_duplicates().agg(", ".join, axis=1)
     lines = [

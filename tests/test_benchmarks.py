@@ -1,4 +1,4 @@
-"""The benchmarks: what they compare is the same function, and the README shows the figures that are kept."""
+"""The benchmarks: what they compare is the same function, and docs/benchmarks.md shows the figures that are kept."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from salstm import config as configuration
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_readme_shows_figures_that_are_kept():
-    shown = (ROOT / "README.md").read_text(encoding="utf-8").split(figures.MARKS[0])[1]
+def test_the_page_shows_figures_that_are_kept():
+    shown = (ROOT / figures.PAGE).read_text(encoding="utf-8").split(figures.MARKS[0])[1]
     kept = [figures.markdown(path) for path in figures.TARGET.glob("bench-*.csv")]
     assert shown.split(figures.MARKS[1])[0] in kept
 
@@ -34,11 +34,13 @@ def test_the_reference_is_the_same_function_as_ours():
 def test_figures_are_kept_by_machine_and_replaced_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "TARGET", tmp_path / "measured")
     monkeypatch.setattr(figures, "ROOT", tmp_path)
-    (tmp_path / "README.md").write_text("a\n" + "".join(figures.MARKS) + "\nb\n", encoding="utf-8")
+    page = tmp_path / figures.PAGE
+    page.parent.mkdir()
+    page.write_text("a\n" + "".join(figures.MARKS) + "\nb\n", encoding="utf-8")
     figures.write([_figure("one", 2.0), _figure("two", 3.0)], "here")
     path = figures.write([_figure("two", 4.0)], "here")
     assert pd.read_csv(path)["ratio"].tolist() == [2.0, 4.0]
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     assert text.startswith("a\n")
     assert text.endswith("\nb\n")
     threads = torch.get_num_threads()
@@ -49,7 +51,8 @@ def test_figures_are_kept_by_machine_and_replaced_by_name(tmp_path, monkeypatch)
 def test_a_figure_without_a_reference_has_no_ratio(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "TARGET", tmp_path)
     monkeypatch.setattr(figures, "ROOT", tmp_path)
-    (tmp_path / "README.md").write_text("".join(figures.MARKS), encoding="utf-8")
+    (tmp_path / figures.PAGE).parent.mkdir()
+    (tmp_path / figures.PAGE).write_text("".join(figures.MARKS), encoding="utf-8")
     lone = Figure("plan", "600", math.nan, 2.5, "s", math.nan, "3 s")
     shown = figures.markdown(figures.write([lone], "here"))
     assert f"| plan | 600 | {torch.get_num_threads()} |  | 2.5 s |  | 3 s |" in shown

@@ -158,9 +158,9 @@ def test_import_weights_maps_names_and_refuses_code(tmp_path, capfd):
     assert not (tmp_path / "c").exists()
 
 
-def test_the_cards_are_printed_and_the_readme_shows_them(capfd):
+def test_the_cards_are_printed_and_the_page_shows_them(capfd):
     assert cli.main(["networks"]) == 0
     printed = capfd.readouterr().out.strip()
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.split("<!-- networks -->", 1)[1].split("<!-- /networks -->", 1)[0].strip()
-    assert printed == shown, "put what `python -m salstm networks` prints into README.md"
+    page = (ROOT / "docs/networks.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- networks -->", 1)[1].split("<!-- /networks -->", 1)[0].strip()
+    assert printed == shown, "put what `python -m salstm networks` prints into docs/networks.md"
