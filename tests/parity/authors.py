@@ -6,14 +6,11 @@ weights and this input. A re-implementation that agrees is the same function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-
-import baselines
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -71,40 +68,3 @@ def image(channels: int, size: int, seed: int) -> Tensor:
 def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Norm of the difference over the norm."""
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
-
-
-def parity(
-    name: str,
-    *,
-    outputs: int,
-    read: Callable[[torch.nn.Module, Tensor], list[Tensor]] | None = None,
-    **options,
-) -> list[float]:
-    """Relative differences of our network's outputs from the authors', one per golden output.
-
-    Args:
-        name: network and golden file.
-        outputs: channels of the logits in the golden file.
-        read: turns (network, input) into the list of the authors' outputs, each (1, C, h, w);
-            default: the logits alone.
-        **options: of ``baselines.build``.
-
-    Every entry of the authors' model must be mapped, every entry of ours must be given: the load is strict.
-    """
-    golden = load(name)
-    size, channels, stride = (int(golden[key]) for key in ("size", "channels", "stride"))
-    network = baselines.build(
-        name, in_channels=channels, out_channels=outputs, image_size=size, **options
-    ).double()
-    network.load_state_dict(baselines.from_authors(name, entries(golden)), strict=True)
-    network.eval()
-    with torch.no_grad():
-        x = image(channels, size, int(golden["input_seed"]))
-        results = [network(x)] if read is None else read(network, x)
-    differences = []
-    for index, result in enumerate(results):
-        theirs = golden[f"output{index}"]
-        assert tuple(result.shape[1:]) == tuple(golden[f"output{index}_shape"])
-        differences.append(relative(result[0, :, ::stride, ::stride].numpy(), theirs))
-    assert f"output{len(results)}" not in golden, "an output of the authors is not compared"
-    return differences

@@ -12,6 +12,7 @@ from torch.nn import functional
 import baselines
 from baselines.fanet.model import FANet, FastAttention
 from tests.parity import authors, counts
+from tests.parity.measure import UNITS, measure
 
 pytestmark = pytest.mark.parity
 
@@ -39,10 +40,6 @@ def build(**options) -> FANet:
     return network
 
 
-def test_is_the_authors_function():
-    assert all(d < 1e-10 for d in authors.parity("fanet", outputs=2, auxiliary=True))
-
-
 def other_fill(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     if name.endswith("num_batches_tracked"):
         return torch.zeros((), dtype=torch.int64)
@@ -66,8 +63,12 @@ def test_auxiliary_outputs_are_the_authors():
     x = np.random.RandomState(7).standard_normal((1, 3, 512, 512)).astype(np.float32)
     with torch.no_grad():
         auxiliary = network.outputs(torch.as_tensor(x))[1:]
+    (of_logits,) = measure("fanet").tolerances
+    tolerance = UNITS * of_logits  # theirs and ours are in float32
     for ours, theirs in zip(auxiliary, AUXILIARY, strict=True):
-        assert authors.relative(ours.flatten()[SAMPLES].numpy(), np.array(theirs)) < 2e-6
+        difference = authors.relative(ours.flatten()[SAMPLES].numpy(), np.array(theirs))
+        print(f"difference {difference:.1e}, tolerance {tolerance:.1e}")  # noqa: T201 - by -rP
+        assert difference < tolerance
 
 
 def test_counts_match_the_authors():

@@ -41,10 +41,6 @@ def weights_file(path: Path, *, without: str = "", extra: str = "") -> dict[str,
     return values
 
 
-def test_is_the_authors_function():
-    assert all(d < 1e-10 for d in authors.parity("fcbformer", outputs=1))
-
-
 def test_counts_match_the_authors():
     counts.check("fcbformer")
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 import baselines
 from baselines.hardnet_dfus.model import HarDNetDFUS, KingBlock, LawinAttention
 from tests.parity import authors, counts
+from tests.parity.measure import UNITS, measure
 
 pytestmark = pytest.mark.parity
 
@@ -77,21 +78,6 @@ def plain_entry(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.as_tensor(z, dtype=torch.float32)
 
 
-def test_is_the_authors_function():
-    differences = authors.parity("hardnet_dfus", outputs=1, auxiliary=True)
-    assert all(d < 1e-10 for d in differences)
-
-
-def test_the_order_of_the_taps_matters():
-    def swapped(network: nn.Module, x: Tensor) -> list[Tensor]:
-        weight = network.get_parameter("head.fuse.conv.weight")
-        weight.data = torch.cat(weight.data.chunk(3, dim=1)[::-1], dim=1)
-        return [network(x)]
-
-    (difference,) = authors.parity("hardnet_dfus", outputs=1, auxiliary=True, read=swapped)
-    assert difference > 0.01
-
-
 def test_auxiliary_outputs_are_the_authors():
     network = make(384, auxiliary=True)
     theirs = {n: plain_entry(n, s, 1000 + i) for i, (n, s) in enumerate(shapes().items())}
@@ -101,10 +87,15 @@ def test_auxiliary_outputs_are_the_authors():
     with torch.no_grad():
         outputs = network(torch.as_tensor(x, dtype=torch.float32))
     assert [y.shape[1] for y in outputs] == [1, 1, 1, 48]
+    (of_logits,) = measure("hardnet_dfus").tolerances
+    printed = 0.5e-6 / 0.03  # they stand with six decimals, and the smallest of them is 0.04
+    tolerance = UNITS * of_logits + printed  # theirs and ours are in float32
     for y, text in zip(outputs, RECORDED.values(), strict=True):
         places = np.linspace(0, y.numel() - 1, 12).astype(int)
         expected = np.array([float(number) for number in text.split()])
-        assert authors.relative(y.flatten().numpy()[places], expected) < 1e-4
+        difference = authors.relative(y.flatten().numpy()[places], expected)
+        print(f"difference {difference:.1e}, tolerance {tolerance:.1e}")  # noqa: T201 - by -rP
+        assert difference < tolerance
 
 
 def test_counts_match_the_authors():

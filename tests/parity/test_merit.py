@@ -15,18 +15,9 @@ from baselines.merit.model import (
     load_backbone,
     second_size,
 )
-from tests.parity import authors, counts
+from tests.parity import counts
 
 pytestmark = pytest.mark.parity
-
-
-def stages(network: torch.nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
-    assert isinstance(network, Merit)
-    return network.stages(x)
-
-
-def test_is_the_authors_function():
-    assert all(d < 1e-10 for d in authors.parity("merit", outputs=9, read=stages))
 
 
 def test_counts_match_the_authors():

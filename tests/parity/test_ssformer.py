@@ -38,10 +38,6 @@ def weights(*, without: str = "", extra: str = "") -> dict[str, Tensor]:
     return {n: torch.tensor(float(i)).expand(shape) for i, (n, shape) in enumerate(shapes.items())}
 
 
-def test_is_the_authors_function():
-    assert all(d < 1e-10 for d in authors.parity("ssformer", outputs=1))
-
-
 def test_counts_match_the_authors():
     counts.check("ssformer")
 

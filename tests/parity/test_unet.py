@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 import baselines
 from tests.parity import authors, counts
 
 pytestmark = pytest.mark.parity
-
-
-def probabilities(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
-    return [network(x).sigmoid()]
-
-
-def probabilities_with_swapped_halves(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
-    first = network.get_parameter("up.3.convs.0.weight")
-    first.data = torch.cat(first.data.chunk(2, dim=1)[::-1], dim=1)
-    return probabilities(network, x)
-
-
-def test_is_the_authors_function():
-    differences = authors.parity("unet", outputs=1, read=probabilities)
-    assert all(difference < 1e-10 for difference in differences)
-
-
-def test_the_order_of_the_concatenation_matters():
-    (difference,) = authors.parity("unet", outputs=1, read=probabilities_with_swapped_halves)
-    assert difference > 0.01
 
 
 def test_counts_match_the_authors():

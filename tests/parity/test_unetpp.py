@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 import baselines
 from tests.parity import authors, counts
 
 pytestmark = pytest.mark.parity
-
-
-def probabilities(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
-    network.training = True  # of the network alone: its layers keep their stored statistics
-    main, *auxiliary = network(x)
-    return [logits.sigmoid() for logits in (*auxiliary, main)]  # theirs end with the main one
-
-
-def test_is_the_authors_function():
-    differences = authors.parity("unetpp", outputs=1, read=probabilities, auxiliary=True)
-    assert len(differences) == 4
-    assert all(difference < 1e-10 for difference in differences)
 
 
 def test_the_main_logits_need_no_auxiliary_heads():
