@@ -6,12 +6,13 @@ Nothing is imported until it is built: ``import baselines`` loads no torch. A fo
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from salstm import vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,11 +32,7 @@ def check(name: str) -> str:
     Raises:
         ValueError: unknown name; the message suggests the nearest one and lists all.
     """
-    if name in names():
-        return name
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(f"baseline {name!r}: no such network.{hint} Available: {', '.join(names())}")
+    return vocabulary.check("baseline", name, names())
 
 
 @cache

@@ -12,7 +12,7 @@ from medpy.metric.binary import hd95 as medpy_hd95
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.figures import Figure, seconds
-from salstm.evaluation.metrics import hd95, measure
+from salstm.evaluation.metrics import compare, hd95, measure
 
 RADII = [(10, 60, 90), (6, 30, 30), (18, 30, 28), (18, 30, 28)]
 RADII += [(35, 90, 110), (8, 22, 70), (20, 40, 50), (18, 45, 60)]
@@ -52,6 +52,11 @@ def figures(*, ct: bool = True) -> Iterator[Figure]:
         yield Figure(f"{name}, 8 organs", setting, total[0], total[at], "s", ratio, "50x")
 
 
+def ours(prediction, reference, spacing):
+    """Our HD95 alone."""
+    return hd95(compare(prediction, reference, spacing))
+
+
 def times(pairs, spacing):
     """Seconds of (medpy, our hd95, our measure) for each pair; the values must agree."""
     rows = []
@@ -63,7 +68,7 @@ def times(pairs, spacing):
 
         row = [
             seconds(lambda name=name, function=function: work(name, function))
-            for name, function in (("medpy", medpy_hd95), ("ours", hd95), ("every", measure))
+            for name, function in (("medpy", medpy_hd95), ("ours", ours), ("every", measure))
         ]
         if abs(values["medpy"] - values["ours"]) > 1e-9:
             raise AssertionError(f"medpy {values['medpy']}, ours {values['ours']}")

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from salstm.options import OPTIONS
+from salstm.vocabulary import IDENTITY, SELECTIONS
 
 log = logging.getLogger("salstm")
 
 EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SELECTIONS = ("last", "best_val", "best_test")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -175,14 +175,14 @@ def figures(args: argparse.Namespace) -> None:
     """Draw the figures."""
     from salstm import figures
 
-    figures.write(args.collected, args.results, args.out, args.phantoms)
+    figures.write(args.collected, args.results, args.statistics, args.out, args.phantoms)
 
 
 def export(args: argparse.Namespace) -> None:
     """Write the results as other programs read them: challengeR, nnU-Net, RO-Crate."""
     from salstm import exports
 
-    exports.write(args.collected, args.results, args.out)
+    exports.write(args.collected, args.results, args.statistics, args.out)
 
 
 def report(args: argparse.Namespace) -> None:
@@ -190,7 +190,7 @@ def report(args: argparse.Namespace) -> None:
     from salstm import report
 
     options = {"figures": args.figures, "phantoms": args.phantoms}
-    report.write(args.collected, args.results, _cards(), args.out, **options)
+    report.write(args.collected, args.results, _cards(), args.statistics, args.out, **options)
 
 
 def networks(args: argparse.Namespace) -> None:
@@ -276,7 +276,7 @@ def _cards() -> dict[str, Any]:
 
 
 def _identity(args: argparse.Namespace) -> dict[str, Any]:
-    return {key: getattr(args, key) for key in ("dataset", "baseline", "variant", "seed")}
+    return {key: getattr(args, key) for key in IDENTITY}
 
 
 def _sentence(error: BaseException) -> str:

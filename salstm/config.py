@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
+import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "config.schema.yaml"
+from salstm import vocabulary
+from salstm.data.datasets import DATASETS
+
+PACKAGE = Path(__file__).parent
+SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
 
 
 class ConfigError(ValueError):
@@ -56,33 +61,47 @@ def checked(config: dict[str, Any], networks: tuple[str, ...]) -> dict[str, Any]
     """
     import jsonschema
 
-    schema = load(SCHEMA)
+    schema = whole_schema()
     filled = _with_defaults(config, schema, schema)
     errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
     problems = [line for error in errors for line in _explain(error)]
     if not problems:
-        problems = list(_unknown_networks(filled, networks))
+        problems = [*_unknown_networks(filled, networks), *_without_function(filled)]
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
     return filled
 
 
-def cells(config: dict[str, Any], dataset: str | None = None) -> list[dict[str, Any]]:
-    """Every training of the grid: dicts of dataset, baseline, variant and seed, in the grid's order."""
-    return [
-        {"dataset": name, "baseline": baseline, "variant": variant, "seed": seed}
-        for name, baselines in config["grid"].items()
-        if dataset in (None, name)
-        for baseline in baselines
-        for variant in config["variants"]
-        for seed in config["seeds"]
-    ]
+def whole_schema() -> dict[str, Any]:
+    """The schema with the lists of names that stand in ``salstm.vocabulary`` and ``salstm.data.datasets``."""
+    schema = load(SCHEMA)
+    names = {
+        "variant": vocabulary.VARIANTS,
+        "module": vocabulary.MODULES,
+        "metric": vocabulary.SHOWN,
+        "protocol": vocabulary.PROTOCOLS,
+        "dataset_name": DATASETS,
+    }
+    for key, allowed in names.items():
+        schema["$defs"][key]["enum"] = list(allowed)
+    for key, entry in (("grid", {"default": []}), ("datasets", {})):
+        block = schema["properties"][key]
+        each = {**block.pop("additionalProperties"), **entry}
+        block["properties"] = {
+            name: {**each, "description": dataset.label} for name, dataset in DATASETS.items()
+        }
+        block["additionalProperties"] = False
+    declared = schema["properties"]["statistics"]["properties"]
+    declared["modules"]["default"] = list(vocabulary.ATTENTION)
+    declared["metrics"]["default"] = list(vocabulary.DECLARED)
+    schema["properties"]["variants"]["default"] = [vocabulary.PLAIN, *vocabulary.ATTENTION]
+    return schema
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
     """How a message goes on that names what is not allowed: with the nearest allowed name, or its full stop."""
-    near = difflib.get_close_matches(str(name), [str(option) for option in allowed], n=1)
-    return f", did you mean {near[0]}?" if near else "."
+    near = vocabulary.nearest(name, allowed)
+    return f", did you mean {near}?" if near else "."
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
@@ -136,3 +155,28 @@ def _unknown_networks(config: dict[str, Any], networks: tuple[str, ...]) -> Iter
                     f"grid.{dataset}: no network {name!r} under baselines/{nearest(name, networks)} "
                     f"Available: {', '.join(networks)}"
                 )
+
+
+def _without_function(config: dict[str, Any]) -> Iterator[str]:
+    """Names of the vocabulary that this run uses, or scores, and that nothing computes or builds."""
+    for name in vocabulary.METRICS:
+        path = PACKAGE / "evaluation" / "metrics.py"
+        if name not in _functions(path):
+            yield f"metric {name!r} of salstm/vocabulary.py: no function {name} in {_place(path)}"
+    for name in {*config["variants"], *config["statistics"]["modules"]} - {vocabulary.PLAIN}:
+        path = PACKAGE.parent / f"{vocabulary.VARIANTS[name].module.replace('.', '/')}.py"
+        if name not in _functions(path):
+            yield f"variant {name!r} of salstm/vocabulary.py: no function {name} in {_place(path)}"
+
+
+@cache
+def _functions(path: Path) -> frozenset[str]:
+    """Functions that a module defines, without importing it (a plan loads no torch); none if it is not there."""
+    if not path.is_file():
+        return frozenset()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(PACKAGE.parent).as_posix()

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm.analysis.collect import folder
 from salstm.analysis.results import Collected, dataset_name
 from salstm.data.datasets import DATASETS
 from salstm.files import read_json, write_json
+from salstm.vocabulary import Identity
 
 NAME = "ro-crate-metadata.json"
 VERSION = "1.1"
@@ -130,7 +130,7 @@ def _key(cell: Mapping[str, Any]) -> str:
 
 
 def _record(results: Path, cell: dict[str, Any]) -> dict[str, Any]:
-    path = folder(results, cell) / "run.json"
+    path = Identity.of(cell).folder(results) / "run.json"
     return read_json(path) if path.is_file() else {}
 
 

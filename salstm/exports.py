@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from salstm import crate
-from salstm.analysis.results import IDENTITY, Collected, Frame, classes_of, read
+from salstm.analysis.comparisons import Family
+from salstm.analysis.results import Collected, Frame, classes_of, read
+from salstm.columns import JUDGED
 from salstm.data.case import read_cases
 from salstm.evaluation import conventions, scoring
 from salstm.files import replacing, write_csv, write_json
+from salstm.vocabulary import IDENTITY, PROTOCOLS
 
 log = logging.getLogger(__name__)
-METRICS = ("dice", "hd95")
 COUNTS = {
     "FN": "fn",
     "FP": "fp",
@@ -26,10 +28,10 @@ COUNTS = {
 }
 SCORES = {"Dice": "dice", "IoU": "iou"}
 """nnU-Net's keys -> columns of scores.csv; its TN is what is left of the case's voxels."""
-COPIED = ("cells", "sparsity", "comparisons", "claims", "ranking", "shares", "pairs")
+COPIED = ("cells", "sparsity", *JUDGED)
 
 
-def write(collected_in: Path, results: Path, out: Path) -> None:
+def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out: Path) -> None:
     """Write into a folder what other programs read.
 
     ``challenger_<protocol>_<metric>.csv``; ``summary.json`` with the means of every cell, ``nnunet/<cell>.json`` with
@@ -38,12 +40,13 @@ def write(collected_in: Path, results: Path, out: Path) -> None:
     Args:
         collected_in: folder that ``collect`` and ``claims`` wrote.
         results: results/<name>, for the sizes of the cases and the runs' records.
+        statistics: config's statistics; its metrics are written.
         out: the folder.
     """
     data = read(collected_in)
-    for protocol in conventions.PROTOCOLS:
+    for protocol in PROTOCOLS:
         rows = conventions.under_protocol(data.scores, protocol)
-        for metric in METRICS:
+        for metric in Family(**statistics).metrics:
             write_csv(out / f"challenger_{protocol}_{metric}.csv", scoring.long(rows, metric))
     sizes = {one: voxels(results / one / "cases" / "cases.csv") for one in data.datasets}
     whole = dict(summaries(data, sizes))
@@ -86,7 +89,7 @@ def summaries(
     rows = data.scores
     chosen = rows[(rows["scope"] == "native") & (rows["selection"] == "best_val")]
     for (dataset, baseline, variant, seed), cell in chosen.groupby(list(IDENTITY), sort=False):
-        labels = {name: str(at) for at, name in enumerate(classes_of(dataset, cell), start=1)}
+        labels = {name: str(at) for at, name in enumerate(classes_of(dataset), start=1)}
         known = cell["case"].map(dict(sizes.get(dataset, {}))).astype(float)
         cell = cell.assign(TN=known - cell["tp"] - cell["fp"] - cell["fn"])
         columns = {"TN": "TN", **SCORES, **COUNTS}

@@ -25,6 +25,7 @@ from salstm.recipes import digest
 from salstm.training import checkpoint, inference, trainer
 from salstm.training.machine import Machine
 from salstm.training.model import assemble, untrained
+from salstm.vocabulary import SELECTIONS
 
 log = logging.getLogger(__name__)
 Build = Callable[..., nn.Module]
@@ -107,7 +108,7 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
     store = Store(args.cases)
     model = _assembled(build, made, device)
     view = inference.View.of(made["recipe"], made["channels"])
-    for selection in trainer.SELECTIONS:
+    for selection in SELECTIONS:
         weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
         model.load_state_dict(weights)
         cases = inference.predict(model, store, store.split("test"), view, device)

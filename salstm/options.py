@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from salstm.data.datasets import DATASETS
 from salstm.training import machine
+from salstm.vocabulary import VARIANTS
 
 
 def number_or_null(text: str) -> int | None:
@@ -14,7 +16,7 @@ def number_or_null(text: str) -> int | None:
     return None if text == "null" else int(text)
 
 
-DATASET = {"--dataset": {"required": True, "help": "synapse, acdc, isic2018 or cvc_clinicdb"}}
+DATASET = {"--dataset": {"required": True, "help": ", ".join(DATASETS)}}
 RAW = {"--raw": {"type": Path, "required": True, "help": "folder of the raw data"}}
 CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
 OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
@@ -68,7 +70,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "train": {
         **DATASET,
         **BASELINE,
-        "--variant": {"required": True, "help": "plain, salstm, lstmsa, stack or convlstm"},
+        "--variant": {"required": True, "help": ", ".join(VARIANTS)},
         "--seed": {"type": int, "required": True},
         "--recipe": {"type": json.loads, "required": True, "help": "JSON"},
         **CASES,
@@ -118,11 +120,12 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "tables": {**COLLECTED, **STATISTICS, **PHANTOMS, **OUT},
-    "figures": {**COLLECTED, **RESULTS, **PHANTOMS, **OUT},
-    "export": {**COLLECTED, **RESULTS, **OUT},
+    "figures": {**COLLECTED, **RESULTS, **STATISTICS, **PHANTOMS, **OUT},
+    "export": {**COLLECTED, **RESULTS, **STATISTICS, **OUT},
     "report": {
         **COLLECTED,
         **RESULTS,
+        **STATISTICS,
         "--figures": {
             "type": Path,
             "help": "what figures wrote; default: figures beside --out",

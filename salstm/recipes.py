@@ -7,9 +7,7 @@ import json
 from typing import Any
 
 from salstm.config import merge
-
-MODULES = ("salstm", "lstmsa")
-"""The variants whose attention has a scale."""
+from salstm.vocabulary import ATTENTION, PLAIN
 
 
 def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -> dict[str, Any]:
@@ -37,11 +35,11 @@ def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -
     recipe: dict[str, Any] = {}
     for layer in layers:
         recipe = _lay(recipe, layer)
-    if variant not in MODULES:
+    if variant not in ATTENTION:
         recipe.pop("attention_size", None)
-    if variant != "plain":
+    if variant != PLAIN:
         recipe["auxiliary"] = False
-    recipe["frames"] = 1 if variant == "plain" else config["datasets"][dataset]["frames"]
+    recipe["frames"] = 1 if variant == PLAIN else config["datasets"][dataset]["frames"]
     if recipe["frames"] == 1:
         recipe.pop("border", None)
     return dict(sorted(recipe.items()))

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from salstm.columns import COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
+from salstm.vocabulary import IDENTITY, cells
 
-IDENTITY = ["dataset", "baseline", "variant", "seed"]
 GRID = {"acdc": ("mtunet", "transunet"), "isic2018": ("unet",)}
 SHIFT = {"plain": 0.0, "salstm": 0.02, "lstmsa": 0.01}
 SCOPES = {"stored": "voxel", "inner": "voxel", "native": "mm"}
@@ -42,27 +43,25 @@ class Made:
     divided: Mapping[str, int] = field(default_factory=dict)
 
     def identities(self) -> list[dict]:
-        return [
-            dict(zip(IDENTITY, (dataset, baseline, variant, seed), strict=True))
-            for dataset, baselines in self.grid.items()
-            for baseline in baselines
-            for variant in self.variants
-            for seed in self.seeds
-        ]
+        return [one._asdict() for one in cells(vars(self))]
 
 
 def collect(folder: Path, made: Made | None = None) -> Path:
     """Write the five files as ``salstm.analysis.collect`` does; returns the folder."""
     made = made or Made()
-    cells = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
-    write_csv(folder / "cells.csv", cells)
-    done = cells.loc[cells["state"] == "done", IDENTITY].to_dict("records")
-    write_csv(folder / "scores.csv", _stacked([_scores(made, one) for one in done], IDENTITY))
-    write_csv(folder / "history.csv", _stacked([_history(made, one) for one in done], IDENTITY))
-    costs = [_cost(one) for one in done if one["seed"] == made.seeds[0]]
-    write_csv(folder / "cost.csv", pd.DataFrame(costs, columns=[*IDENTITY[:3], *_COST]))
+    states = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
+    done = states.loc[states["state"] == "done", list(IDENTITY)].to_dict("records")
     kept = done[:1] if any(one["variant"] != "plain" for one in done) else []
-    write_csv(folder / "sparsity.csv", _stacked([_sparsity(one) for one in kept], IDENTITY[:2]))
+    parts = {
+        "cells": [states],
+        "scores": [_scores(made, one) for one in done],
+        "history": [_history(made, one) for one in done],
+        "cost": [pd.DataFrame([_cost(one)]) for one in done if one["seed"] == made.seeds[0]],
+        "sparsity": [_sparsity(one) for one in kept],
+    }
+    for name, frames in parts.items():
+        table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        write_csv(folder / f"{name}.csv", table.reindex(columns=list(COLUMNS[name])))
     return folder
 
 
@@ -157,7 +156,6 @@ def _card(title: str, published: list) -> dict:
 
 
 SCRATCH = ("mtunet",)
-_COST = ("parameters", "macs", "latency_seconds")
 
 
 def _cell(made: Made, identity: dict) -> dict:
@@ -263,7 +261,3 @@ def _cost(identity: dict) -> dict:
     counts["macs"] *= heavier.get(identity["baseline"], 1.0)
     counts["latency_seconds"] = counts["macs"] / 8e11
     return {**{name: identity[name] for name in IDENTITY[:3]}, **counts}
-
-
-def _stacked(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -9,6 +9,7 @@ import pytest
 import baselines
 from salstm import config
 from salstm.data import datasets
+from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
 NETWORKS = baselines.names()
@@ -22,8 +23,8 @@ def paper() -> dict:
 def test_the_papers_grid_has_fifteen_networks_and_sixty_cells_a_seed(paper):
     checked = config.checked(paper, NETWORKS)
     assert len({name for chosen in checked["grid"].values() for name in chosen}) == 15
-    assert len(config.cells(checked)) == 60 * len(checked["seeds"])
-    assert len(config.cells(checked, "acdc")) == 15 * len(checked["seeds"])
+    assert len(list(cells(checked))) == 60 * len(checked["seeds"])
+    assert len(list(cells(checked, "acdc"))) == 15 * len(checked["seeds"])
 
 
 def test_the_demo_trains_every_dataset_on_phantoms():
@@ -36,7 +37,7 @@ def test_the_demo_trains_every_dataset_on_phantoms():
 def test_small_configurations_fit_the_schema(paper, name):
     laid = config.merge(paper, config.load(ROOT / name))
     checked = config.checked(laid, NETWORKS)
-    assert config.cells(checked)
+    assert list(cells(checked))
     assert checked["statistics"]["level"] == 0.95
 
 

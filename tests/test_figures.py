@@ -16,6 +16,7 @@ from salstm import figures
 from salstm.analysis import analyse
 from salstm.analysis.results import judged, read
 from salstm.figures import cases, curves, flags, forest, panels, pareto, spread, style
+from salstm.vocabulary import DECLARED, VARIANTS
 from tests import site, synthetic
 from tests.synthetic import Made
 
@@ -38,7 +39,7 @@ def size(path: Path) -> tuple[int, int]:
 
 def test_every_figure_is_there_and_listed(layout, tmp_path):
     out = tmp_path / "figures"
-    figures.write(layout[0], layout[1], out)
+    figures.write(layout[0], layout[1], {}, out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
     assert [entry["kind"] for entry in entries] == [
         "forest", "ranking", "spread", "pareto", "curves", "sparsity", "agreement", "cases",
@@ -56,7 +57,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
 
 def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
-        figures.write(layout[0], layout[1], tmp_path / name)
+        figures.write(layout[0], layout[1], {}, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(files) == 8 * 2 + 2 * 8 + 1
     for name in files:
@@ -68,7 +69,7 @@ def test_the_same_results_give_the_same_bytes(layout, tmp_path):
 def test_nothing_done_gives_an_empty_list(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in ONE.identities()}
     folder = synthetic.collect(tmp_path / "collected", replace(ONE, states=states))
-    figures.write(folder, tmp_path, tmp_path / "figures")
+    figures.write(folder, tmp_path, {}, tmp_path / "figures")
     assert json.loads((tmp_path / "figures/figures.json").read_text()) == {"figures": []}
 
 
@@ -166,7 +167,7 @@ def test_colours_are_told_apart_without_colour():
         red, green, blue = (int(shade[at : at + 2], 16) for at in (1, 3, 5))
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
-    looks = [(lightness(style.colour(one)), style.dashes(one)) for one in style.VARIANTS]
+    looks = [(lightness(style.colour(one)), style.dashes(one)) for one in VARIANTS]
     for number, (light, line) in enumerate(looks):
         for other, dash in looks[:number]:
             assert abs(light - other) > 8 or line != dash
@@ -220,7 +221,7 @@ def test_a_case_is_its_mean_over_classes_then_seeds():
             "dice": [0.2, 0.4, 0.9], "hd95": [np.nan, 2.0, 4.0],
         }
     )  # fmt: skip
-    (found,) = spread.per_case(rows).to_dict("records")
+    (found,) = spread.per_case(rows, DECLARED).to_dict("records")
     assert (found["dice"], found["hd95"]) == pytest.approx((0.6, 3.0))
 
 

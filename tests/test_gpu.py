@@ -22,18 +22,19 @@ from salstm import config, devices, recipes
 from salstm.cost.probe import made_up
 from salstm.data.datasets import DATASETS
 from salstm.data.store import Store
-from salstm.modules import VARIANTS, attach
+from salstm.modules import attach
 from salstm.training import step
 from salstm.training.inference import View, predict
 from salstm.training.machine import Machine
 from salstm.training.model import assemble, untrained
+from salstm.vocabulary import VARIANTS, cells
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.filterwarnings("ignore:.*TracerWarning"),
 ]
 PAPER = config.checked(config.load(Path(__file__).parent.parent / "config.yaml"), baselines.names())
-CELLS = sorted({(c["dataset"], c["baseline"], c["variant"]) for c in config.cells(PAPER)})
+CELLS = sorted({c[:3] for c in cells(PAPER)})
 
 
 @pytest.fixture

@@ -19,10 +19,11 @@ from salstm.data.phantoms import PHANTOMS
 from salstm.data.store import Store
 from salstm.training import trainer
 from salstm.training.model import assemble
+from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
 PAPER = config.checked(config.load(ROOT / "config.yaml"), baselines.names())
-CELLS = sorted({(c["dataset"], c["baseline"], c["variant"]) for c in config.cells(PAPER)})
+CELLS = sorted({c[:3] for c in cells(PAPER)})
 SMALL = {
     "synapse": {"volumes": 3, "seed": 0, "size": [48, 52], "slices": [6, 6]},
     "acdc": {"patients": 3, "seed": 0, "size": [32, 36], "slices": [4, 4]},

@@ -9,6 +9,7 @@ import pytest
 import baselines
 from salstm import config, recipes
 from salstm.data import datasets
+from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,14 +79,14 @@ def test_equal_recipes_give_equal_text_whatever_the_order():
 
 
 def test_every_cell_of_the_paper_has_a_size_that_its_network_takes(paper):
-    for cell in config.cells(paper):
-        recipe = recipes.resolve(paper, cell["dataset"], cell["baseline"], cell["variant"])
-        baselines.check_size(cell["baseline"], recipe["size"], recipe["size"])
+    for dataset, baseline, variant, _ in cells(paper):
+        recipe = recipes.resolve(paper, dataset, baseline, variant)
+        baselines.check_size(baseline, recipe["size"], recipe["size"])
         if recipe["pretrained"]:
-            assert baselines.card(cell["baseline"])["weights"]["file"]
+            assert baselines.card(baseline)["weights"]["file"]
         if recipe["auxiliary"]:
-            assert baselines.card(cell["baseline"])["auxiliary"]["outputs"]
-        assert recipe["activation"] == "softmax" or datasets.DATASETS[cell["dataset"]].binary
+            assert baselines.card(baseline)["auxiliary"]["outputs"]
+        assert recipe["activation"] == "softmax" or datasets.DATASETS[dataset].binary
 
 
 def test_scales_belong_to_the_size_that_they_were_given_with(paper):

@@ -14,6 +14,7 @@ from salstm.analysis import analyse, results
 from salstm.files import write_json
 from salstm.report import pictures, provenance, verdict
 from salstm.tables import numbers
+from salstm.vocabulary import DECLARED
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -76,7 +77,7 @@ def build(tmp_path: Path, made: Made, *, limits=(), **options) -> str:
         folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, made.grid, limits
     )
     report.write(
-        folder, tmp_path / "results", synthetic.cards(), tmp_path / "page/index.html", **options
+        folder, tmp_path / "results", synthetic.cards(), {}, tmp_path / "page/index.html", **options
     )
     return (tmp_path / "page/index.html").read_text()
 
@@ -148,7 +149,7 @@ def test_tables_of_both_protocols_and_their_copies(tmp_path):
         assert f'<table id="{key}"' in text
         assert copies[key]["tex"].startswith("% needs")
     data = results.read(tmp_path / "collected")
-    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "paper")
+    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "paper", DECLARED)
     value = tidy.set_index(["baseline", "variant", "metric", "class"]).loc[
         ("transunet", "salstm", "dice", "mean"), "mean"
     ]
@@ -207,7 +208,7 @@ def test_the_page_says_the_verdict_on_every_claim(tmp_path):
 
 def test_a_page_without_claims_says_what_to_run(tmp_path):
     folder = synthetic.collect(tmp_path / "collected", Made())
-    report.write(folder, tmp_path, synthetic.cards(), tmp_path / "index.html")
+    report.write(folder, tmp_path, synthetic.cards(), {}, tmp_path / "index.html")
     words = Page((tmp_path / "index.html").read_text()).words
     assert "Nothing is compared yet: run python -m salstm claims" in words
 
@@ -229,7 +230,7 @@ def test_a_single_dataset_keeps_the_whole_family(tmp_path):
     whole = Made()
     folder = synthetic.collect(tmp_path / "collected", Made(grid={"isic2018": ("unet",)}))
     analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, whole.grid)
-    report.write(folder, tmp_path, synthetic.cards(), tmp_path / "index.html")
+    report.write(folder, tmp_path, synthetic.cards(), {}, tmp_path / "index.html")
     words = Page((tmp_path / "index.html").read_text()).words
     assert "for all 12 declared tests" in words
     assert "All datasets" not in words

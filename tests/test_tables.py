@@ -18,6 +18,7 @@ from salstm import tables
 from salstm.analysis import analyse, results
 from salstm.evaluation import conventions
 from salstm.tables import cost, formats, gains, layout, numbers, published, sensitivity
+from salstm.vocabulary import DECLARED, PROTOCOLS
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -39,7 +40,7 @@ def data(folder: Path) -> results.Collected:
 
 
 def comparison(data, dataset="acdc", protocol="strict"):
-    return numbers.comparison(data, synthetic.cards(), dataset, protocol)
+    return numbers.comparison(data, synthetic.cards(), dataset, protocol, DECLARED)
 
 
 INNER = ("acdc", "cvc_clinicdb")
@@ -83,11 +84,7 @@ def by_hand(folder: Path, row: dict) -> tuple[float, float]:
 
 
 def test_fifty_random_cells_are_what_independent_code_finds(folder, data):
-    frames = [
-        comparison(data, name, protocol)
-        for name in data.datasets
-        for protocol in conventions.PROTOCOLS
-    ]
+    frames = [comparison(data, name, protocol) for name in data.datasets for protocol in PROTOCOLS]
     rows = pd.concat(frames).to_dict("records")
     for row in random.Random(0).sample(rows, 50):
         assert (row["mean"], row["sd"]) == pytest.approx(by_hand(folder, row), rel=1e-12)
@@ -484,11 +481,11 @@ def test_ranks_and_optimism_are_what_independent_code_finds(folder, data):
     classes: Any = rows.groupby([*keys, "class"])["dice"].mean()
     means: Any = classes.groupby(keys).mean()
     means = means.groupby(["baseline", "variant", "selection"]).mean().unstack()
-    table = sensitivity.by_convention(data, synthetic.cards(), "acdc")
+    table = sensitivity.by_convention(data, synthetic.cards(), "acdc", DECLARED)
     names = [f"{column.group} {column.name}" for column in table.columns]
     expected = means["best_val"].rank(ascending=False)
     found = {row.labels: row.cells[names.index("Dice, rank penalty")].value for row in table.rows}
-    chosen = sensitivity.by_selection(data, synthetic.cards(), "acdc")
+    chosen = sensitivity.by_selection(data, synthetic.cards(), "acdc", DECLARED)
     gained = {row.labels: row.cells[3].value for row in chosen.rows}
     for (baseline, variant), rank in expected.items():
         labels = (synthetic.cards()[baseline]["title"], results.variant_name(variant))
@@ -506,6 +503,6 @@ def test_ranks_of_nothing(tmp_path):
         (sensitivity.by_convention, sensitivity.moved),
         (sensitivity.by_selection, sensitivity.optimistic),
     ):
-        table = make(data, synthetic.cards(), "acdc")
+        table = make(data, synthetic.cards(), "acdc", DECLARED)
         assert said(table) == ""
         assert all(cell.text == "–" for row in table.rows for cell in row.cells)

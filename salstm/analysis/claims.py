@@ -18,27 +18,10 @@ import pandas as pd
 from salstm import vocabulary
 from salstm.analysis import comparisons, statistics
 from salstm.analysis.comparisons import Family
+from salstm.columns import COLUMNS
+from salstm.data.datasets import DATASETS
+from salstm.vocabulary import METRICS, PLAIN, VARIANTS
 
-COLUMNS = (
-    "claim",
-    "module",
-    "measure",
-    "protocol",
-    "verdict",
-    "declared",
-    "done",
-    "better",
-    "clearly_better",
-    "clearly_worse",
-    "estimate",
-    "low",
-    "high",
-    "evidence",
-    "missing",
-    "text",
-    "reading",
-    "source",
-)
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 
 
@@ -67,7 +50,7 @@ class Claim:
     modules: Sequence[str]
     measures: Sequence[str]
     grid: Mapping[str, Sequence[str]]
-    against: str = "plain"
+    against: str = PLAIN
     tolerance: float = 0.0
 
 
@@ -89,7 +72,7 @@ def read(path: Path) -> Claims:
         The claims in the order of the file.
 
     Raises:
-        ValueError: an unknown or missing key, or an unknown kind.
+        ValueError: an unknown or missing key, or an unknown kind, variant, measure or dataset.
     """
     import yaml
 
@@ -102,8 +85,19 @@ def read(path: Path) -> Claims:
         if missing := [name for name in known[:8] if name not in entry]:
             raise ValueError(f"{path}: {entry.get('id')}: {', '.join(missing)} missing")
         vocabulary.check(f"{path}: {entry['id']}: kind", entry["kind"], KINDS)
-        found.append(Claim(**entry))
+        claim = Claim(**entry)
+        _check_names(claim, f"{path}: {claim.id}")
+        found.append(claim)
     return Claims(int(content["seeds"]), found)
+
+
+def _check_names(claim: Claim, subject: str) -> None:
+    for module in (*claim.modules, claim.against):
+        vocabulary.check(f"{subject}: variant", module, VARIANTS)
+    for measure in claim.measures:
+        vocabulary.check(f"{subject}: measure", measure, MEASURES[claim.kind])
+    for dataset in claim.grid:
+        vocabulary.check(f"{subject}: dataset", dataset, DATASETS)
 
 
 def evaluate(
@@ -130,7 +124,7 @@ def evaluate(
             recipe with fewer epochs.
 
     Returns:
-        One row of `COLUMNS` per claim, module and measure. `estimate` with `low` and `high` is the
+        One row, with the columns of claims.csv, per claim, module and measure. `estimate` with `low` and `high` is the
         mean improvement over the networks with its interval, or the median ratio of the costs with
         the smallest and largest.
     """
@@ -155,7 +149,7 @@ def evaluate(
         for module in claim.modules
         for measure in claim.measures
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["claims"]))
 
 
 @dataclass(frozen=True)
@@ -253,6 +247,8 @@ def _costs(claim: Claim, module: str, measure: str, data: _Data) -> dict[str, An
 
 
 KINDS = {"improves": _improves, "costs_no_more": _costs}
+MEASURES = {"improves": tuple(METRICS), "costs_no_more": COLUMNS["cost"]}
+"""What each kind is measured by."""
 
 
 def _cells(claim: Claim) -> list[tuple[str, str]]:

@@ -10,14 +10,17 @@ from typing import Any
 
 import pandas as pd
 
+from salstm import columns
+from salstm.columns import COLUMNS, TEXT
 from salstm.files import read_json, write_csv
+from salstm.vocabulary import IDENTITY, Identity, cells
 
 log = logging.getLogger(__name__)
 
 STATES = ("done", "running", "failed", "missing")
-TEXT: Any = {"case": str, "group": str, "class": str}  # an id like 001 is no number
-IDENTITY = ["dataset", "baseline", "variant", "seed"]
 ROWS = ["selection", "scope", "case", "class"]
+CURVE = tuple(name for name in COLUMNS["history"] if name not in IDENTITY)
+"""Columns of a training's own history.csv."""
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
@@ -27,55 +30,45 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         results: results/<name>.
         grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...]}``.
         out: the folder.
+
+    Raises:
+        ValueError: a network's cost.csv or sparsity.csv is cut or lacks a column; the message names it.
     """
-    cells, scores, curves = [], [], []
-    for identity in identities(grid):
-        place = folder(results, identity)
+    states, scores, curves = [], [], []
+    for identity in cells(grid):
+        place = identity.folder(results)
         state, reason = _state(place)
         if state == "done":
             try:
-                scored, curve = _scores(place / "scores.csv"), _table(place / "history.csv")
+                scored = _scores(place / "scores.csv")
+                curve = _table(place / "history.csv", CURVE)
                 facts = read_json(place / "run.json")
             except (ValueError, OSError) as error:
                 state, reason, facts = "failed", _broken(error), {}
             else:
                 scores.append(scored)
-                curves.append(curve.assign(**identity))
+                curves.append(curve.assign(**identity._asdict()))
         else:
             facts = _known(place)
-        cells.append(_cell(identity, state, reason, facts))
-    states = pd.DataFrame(cells)
-    write_csv(out / "cells.csv", states)
-    write_csv(out / "scores.csv", _stacked(scores, IDENTITY))
-    write_csv(out / "history.csv", _stacked(curves, IDENTITY))
-    for name, keys in (("cost", IDENTITY[:3]), ("sparsity", IDENTITY[:2])):
+        states.append(_cell(identity, state, reason, facts))
+    frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
+    parts = {"cells": [frame], "scores": scores, "history": curves}
+    for name in ("cost", "sparsity"):
         found = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
-        tables = (pd.read_csv(path, dtype=TEXT) for path in found)
-        write_csv(out / f"{name}.csv", _stacked(tables, keys))
-    counts = states["state"].value_counts()
+        try:
+            parts[name] = [_table(path, COLUMNS[name]) for path in found]
+        except ValueError as error:
+            raise ValueError(_broken(error)) from error
+    for name in columns.COLLECTED:
+        write_csv(out / f"{name}.csv", _stacked(parts[name], COLUMNS[name]))
+    counts = frame["state"].value_counts()
     log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
 
 
-def identities(grid: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every cell of a grid, in its order."""
-    for dataset, baselines in grid["grid"].items():
-        for baseline in baselines:
-            for variant in grid["variants"]:
-                for seed in grid["seeds"]:
-                    yield dict(zip(IDENTITY, (dataset, baseline, variant, seed), strict=True))
-
-
-def folder(results: Path, cell: dict[str, Any]) -> Path:
-    """Where a cell's results lie."""
-    return results / cell["dataset"] / cell["baseline"] / cell["variant"] / f"seed{cell['seed']}"
-
-
-def _cell(
-    identity: dict[str, Any], state: str, reason: str, facts: dict[str, Any]
-) -> dict[str, Any]:
+def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) -> dict[str, Any]:
     best = facts.get("best", {})
     return {
-        **identity,
+        **identity._asdict(),
         "state": state,
         "reason": reason,
         "epochs": facts.get("recipe", {}).get("epochs"),
@@ -115,10 +108,8 @@ def _scores(path: Path) -> pd.DataFrame:
         ValueError: the file is not what ``score`` wrote: cut, or without rows that it always has.
         OSError: it cannot be read.
     """
-    table = _table(path)
-    if missing := [name for name in (*ROWS, "unit") if name not in table.columns]:
-        raise ValueError(f"{path}: no column {missing[0]}")
-    if table[[*ROWS, "unit"]].isna().to_numpy().any():
+    table = _table(path, COLUMNS["scores"])
+    if table[[*ROWS, *COLUMNS["scores"][-2:]]].isna().to_numpy().any():
         raise ValueError(f"{path}: a row without an end")
     rows = [set(part.itertuples(index=False)) for _, part in table.groupby("selection")[ROWS[1:]]]
     if not rows or any(one != rows[0] for one in rows):
@@ -128,11 +119,13 @@ def _scores(path: Path) -> pd.DataFrame:
     return table
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, wanted: tuple[str, ...]) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=TEXT)
+        table = pd.read_csv(path, dtype=TEXT)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    columns.check(path, table.columns, wanted)
+    return table
 
 
 def _broken(error: Exception) -> str:
@@ -154,11 +147,8 @@ def _files(results: Path, grid: dict[str, Any], name: str) -> Iterator[Path]:
             yield results / dataset / baseline / name
 
 
-def _stacked(frames: Any, columns: list[str]) -> pd.DataFrame:
-    """All frames in one, identity columns first; only those columns where there is nothing."""
-    parts = list(frames)
+def _stacked(parts: list[pd.DataFrame], names: tuple[str, ...]) -> pd.DataFrame:
+    """All frames in one, with these columns even where there is nothing."""
     if not parts:
-        return pd.DataFrame(columns=columns)
-    table = pd.concat(parts, ignore_index=True)
-    others = [name for name in table.columns if name not in columns]
-    return table.reindex(columns=[*columns, *others])
+        return pd.DataFrame(columns=list(names))
+    return pd.concat(parts, ignore_index=True).reindex(columns=list(names))

@@ -16,35 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from salstm.analysis import statistics
+from salstm.columns import CELL, COLUMNS
 from salstm.evaluation import conventions
+from salstm.vocabulary import ATTENTION, DECLARED, METRICS, PLAIN, SELECTIONS, STRICT
 
-CELL = ("dataset", "baseline", "variant")
-LOWER_IS_BETTER = frozenset({"hd", "hd95", "hd95_directed", "assd"})
-COMPARISON = (
-    "dataset",
-    "baseline",
-    "module",
-    "metric",
-    "plain",
-    "with_module",
-    "difference",
-    "low",
-    "high",
-    "improvement",
-    "groups_improved",
-    "p",
-    "p_holm",
-    "p_wilcoxon",
-    "smallest_p",
-    "effect_size",
-    "seed_sd",
-    "gain_over_seed_sd",
-    "cases",
-    "groups",
-    "seeds",
-    "pairs_left_out",
-    "reason",
-)
+COMPARISON = COLUMNS["comparisons"][:-3]
+"""Without what is the same in every row: family, level, protocol."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +31,15 @@ class Family:
     Attributes:
         modules: variants that are compared with plain.
         metrics: columns that are compared.
-        protocol: name in `salstm.evaluation.conventions.PROTOCOLS`.
+        protocol: name in `salstm.vocabulary.PROTOCOLS`.
         resamples: bootstrap and permutation draws.
         level: of the intervals; 1 - level is the level of the tests.
         method: of the intervals, as in `salstm.analysis.statistics.interval`.
     """
 
-    modules: Sequence[str] = ("salstm", "lstmsa")
-    metrics: Sequence[str] = ("dice", "hd95")
-    protocol: str = "strict"
+    modules: Sequence[str] = ATTENTION
+    metrics: Sequence[str] = DECLARED
+    protocol: str = STRICT
     resamples: int = 10_000
     level: float = 0.95
     method: str = "robust"
@@ -117,7 +94,7 @@ def paired(rows: pd.DataFrame, module: str, metric: str) -> tuple[pd.DataFrame, 
         were left out because a value is undefined.
     """
     keys = ["group", "case", "class", "seed"]
-    sides = [_where(rows, variant=name).filter([*keys, metric]) for name in ("plain", module)]
+    sides = [_where(rows, variant=name).filter([*keys, metric]) for name in (PLAIN, module)]
     pairs = sides[0].merge(sides[1], on=keys, suffixes=("_plain", "_module"))
     plain, changed = (pairs[f"{metric}_{name}"].to_numpy() for name in ("plain", "module"))
     values = pairs.filter(keys).assign(plain=plain, module=changed, difference=changed - plain)
@@ -130,7 +107,7 @@ def paired(rows: pd.DataFrame, module: str, metric: str) -> tuple[pd.DataFrame, 
     return values, left_out
 
 
-def over_seeds(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) -> pd.DataFrame:
+def over_seeds(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.DataFrame:
     """Mean and standard deviation over the seeds of each dataset, network and variant.
 
     Args:
@@ -148,7 +125,7 @@ def over_seeds(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) ->
 
 
 def optimism(
-    scores: pd.DataFrame, convention: str, metrics: Sequence[str] = ("dice", "hd95")
+    scores: pd.DataFrame, convention: str, metrics: Sequence[str] = DECLARED
 ) -> pd.DataFrame:
     """What choosing the weights on the test set is worth, cell by cell.
 
@@ -164,11 +141,11 @@ def optimism(
     means = conventions.average(conventions.apply(scores, convention), metrics)
     long = means.melt([*CELL, "seed", "selection"], list(metrics), "metric", "value")
     wide = long.pivot(index=[*CELL, "seed", "metric"], columns="selection", values="value")
-    for name in ("last", "best_val", "best_test"):
+    for name in SELECTIONS:
         if name not in wide.columns:
             wide = wide.assign(**{name: math.nan})
     gain = wide["best_test"].to_numpy() - wide["best_val"].to_numpy()
-    return wide.filter(["last", "best_val", "best_test"]).assign(optimism=gain).reset_index()
+    return wide.filter(list(SELECTIONS)).assign(optimism=gain).reset_index()
 
 
 def ranks(
@@ -191,7 +168,9 @@ def ranks(
     for name in names:
         rows = conventions.apply(_where(scores, selection=selection), name)
         means = conventions.average(rows, [metric]).groupby(list(CELL)).agg(value=(metric, "mean"))
-        order = means.groupby("dataset").rank(method="min", ascending=metric in LOWER_IS_BETTER)
+        order = means.groupby("dataset").rank(
+            method="min", ascending=METRICS[metric].better == "lower"
+        )
         columns[name] = order["value"]
     table = pd.DataFrame(columns)
     flips = [len(set(row[~np.isnan(row)])) > 1 for row in table.to_numpy(dtype=np.float64)]
@@ -209,7 +188,7 @@ def _compared(
     data = statistics.clusters(
         values["difference"].to_numpy(dtype=np.float64), values["group"].to_numpy()
     )
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = METRICS[metric].sign
     low, high = statistics.interval(
         data, generator, method=family.method, level=family.level, resamples=family.resamples
     )
@@ -230,7 +209,7 @@ def _compared(
         "gain_over_seed_sd": sign * data.mean / noise if noise > 0 else math.nan,
         "cases": len(values),
         "groups": len(data.sums),
-        "seeds": len(_seeds(cell, "plain") & _seeds(cell, module)),
+        "seeds": len(_seeds(cell, PLAIN) & _seeds(cell, module)),
         "pairs_left_out": left_out,
         "reason": _reason(cell, module, len(values)),
     }
@@ -239,7 +218,7 @@ def _compared(
 def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
     """Why there is nothing to compare; empty if there is."""
     held = set(cell["variant"])
-    missing = [variant for variant in ("plain", module) if variant not in held]
+    missing = [variant for variant in (PLAIN, module) if variant not in held]
     if missing:
         return f"no scores of {' and '.join(missing)}"
     return "" if cases else "no seed, or no defined value, in common"
@@ -247,7 +226,7 @@ def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
 
 def _seed_sd(cell: pd.DataFrame, module: str, metric: str) -> float:
     """Standard deviation over seeds of the mean, pooled over plain and the module."""
-    means = over_seeds(_where(cell, variant=("plain", module)), [metric])
+    means = over_seeds(_where(cell, variant=(PLAIN, module)), [metric])
     spreads = means["sd"].to_numpy(dtype=np.float64)
     return float(np.sqrt(np.mean(spreads**2))) if len(spreads) == 2 else math.nan
 

@@ -16,23 +16,10 @@ import numpy as np
 import pandas as pd
 
 from salstm.analysis import rank_stability, statistics
-from salstm.analysis.comparisons import LOWER_IS_BETTER
 from salstm.analysis.results import Frame
+from salstm.columns import COLUMNS
+from salstm.vocabulary import METRICS
 
-KEYS = ("dataset", "baseline", "variant")
-RANKING = (*KEYS, "metric", "rank", "low", "high", "first", "tau", "groups", "least_p", "reason")
-SHARES = (*KEYS, "metric", "at", "share")
-PAIRS = (
-    "dataset",
-    "metric",
-    "baseline",
-    "variant",
-    "over_baseline",
-    "over_variant",
-    "gain",
-    "p",
-    "p_holm",
-)
 Algorithm = tuple[str, str]
 
 
@@ -85,15 +72,15 @@ def rank(
         resamples: bootstrap draws and sign flips.
 
     Returns:
-        Three frames. ``RANKING``: rank, its interval over the draws, the share of draws in which it is first, Kendall's
-        tau of the draws to the ranking (mean), and why there is no interval (``reason``). ``SHARES``: the share of the
-        draws with each rank. ``PAIRS``: the better of each pair over the other, the mean gain (positive), p by sign
-        flips and after Holm.
+        Three frames, with the columns of ranking.csv, shares.csv and pairs.csv (``salstm.columns``). ranking: rank, its
+        interval over the draws, the share of draws in which it is first, Kendall's tau of the draws to the ranking
+        (mean), and why there is no interval (``reason``). shares: the share of the draws with each rank. pairs: the
+        better of each pair over the other, the mean gain (positive), p by sign flips and after Holm.
     """
     found: tuple[list, list, list] = ([], [], [])
     for dataset, metric in itertools.product(dict.fromkeys(scores["dataset"]), metrics):
         values = per_case(scores[scores["dataset"] == dataset], metric)
-        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        sign = METRICS[metric].sign
         stable = rank_stability.rank_stability(
             sign * values.values, values.groups, generator, resamples=resamples
         )
@@ -105,8 +92,8 @@ def rank(
         for rows, part in zip(found, made, strict=True):
             rows += [{"dataset": dataset, "metric": metric, **row} for row in part]
     frames = [
-        pd.DataFrame(rows, columns=list(names))
-        for rows, names in zip(found, (RANKING, SHARES, PAIRS), strict=True)
+        pd.DataFrame(rows, columns=list(COLUMNS[name]))
+        for rows, name in zip(found, ("ranking", "shares", "pairs"), strict=True)
     ]
     return frames[0], frames[1], frames[2]
 
@@ -163,7 +150,7 @@ def _shares(values: Values, stable: rank_stability.Stability) -> Iterator[dict]:
 
 
 def _pairs(
-    values: Values, sign: float, generator: np.random.Generator, resamples: int
+    values: Values, sign: int, generator: np.random.Generator, resamples: int
 ) -> Iterator[dict]:
     places = list(itertools.combinations(range(len(values.algorithms)), 2))
     if not places:

@@ -6,61 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from salstm import columns
+from salstm.columns import COLLECTED, COLUMNS, TEXT
+from salstm.data.datasets import DATASETS
+from salstm.vocabulary import PLAIN, VARIANTS
+
 Frame = Any
 """A pandas DataFrame. To pandas' own annotations a column may be nearly anything, so the checker sees Any."""
 Series = Any
 """A pandas Series; see Frame."""
-IDENTITY = ("dataset", "baseline", "variant", "seed")
-NAMES = {"plain": "plain", "salstm": "+ SALSTM", "lstmsa": "+ LSTMSA"}
-DATASETS = {
-    "synapse": "Synapse",
-    "acdc": "ACDC",
-    "isic2018": "ISIC 2018",
-    "cvc_clinicdb": "CVC-ClinicDB",
-}
-_TEXT = ("case", "group", "class")
-_COLUMNS = {
-    "cells": (
-        *(*IDENTITY, "state", "reason", "epochs", "parameters", "seconds", "joules"),
-        *("training_bytes", "pretrained", "recipe", "command"),
-    ),
-    "scores": (
-        *(*IDENTITY, "selection", "scope", "case", "group", "class", "reference_voxels"),
-        *("prediction_voxels", "dice", "iou", "hd", "hd95", "hd95_directed", "assd", "diagonal"),
-        "divided_groups",
-    ),
-    "cost": (*IDENTITY[:3], "parameters", "macs"),
-    "sparsity": (*IDENTITY[:2], "seed", "model", "split", "case", "layer", "l1", "ratio"),
-    "history": (*IDENTITY, "epoch", "iteration", "lr", "loss", "val_dice", "test_dice", "seconds"),
-}
-_JUDGED = {
-    "ranking": (
-        *(*IDENTITY[:3], "metric", "rank", "low", "high", "first", "tau", "groups", "least_p"),
-        "reason",
-    ),
-    "shares": (*IDENTITY[:3], "metric", "at", "share"),
-    "pairs": (
-        *("dataset", "metric", "baseline", "variant", "over_baseline", "over_variant"),
-        *("gain", "p", "p_holm"),
-    ),
-    "comparisons": (
-        *(*IDENTITY[:2], "module", "metric", "plain", "with_module", "difference", "low", "high"),
-        *(
-            "improvement",
-            "p",
-            "p_holm",
-            "smallest_p",
-            "effect_size",
-            "seed_sd",
-            "gain_over_seed_sd",
-        ),
-        *("cases", "groups", "seeds", "pairs_left_out", "reason", "family", "level", "protocol"),
-    ),
-    "claims": (
-        *("claim", "module", "measure", "protocol", "verdict", "evidence", "missing"),
-        *("text", "reading"),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -110,26 +64,27 @@ def read(folder: Path) -> Collected:
 
     Raises:
         FileNotFoundError: one of the five files is missing; the message says what to run.
+        ValueError: one lacks a column; the message names both.
     """
-    return Collected(**{name: _frame(folder / f"{name}.csv", _COLUMNS[name]) for name in _COLUMNS})
+    return Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
 
 
 def judged(folder: Path, name: str) -> Frame:
     """Read what ``claims`` wrote beside, by the file's name: 'comparisons'; no rows if it has not run."""
     import pandas as pd
 
-    path, columns = folder / f"{name}.csv", _JUDGED[name]
-    return _frame(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
+    path, names = folder / f"{name}.csv", COLUMNS[name]
+    return _frame(path, names) if path.is_file() else pd.DataFrame(columns=list(names))
 
 
 def variant_name(variant: str) -> str:
     """A variant as tables and figures print it."""
-    return NAMES.get(variant, f"+ {variant}")
+    return "+ " * (variant != PLAIN) + VARIANTS[variant].label
 
 
 def dataset_name(dataset: str) -> str:
     """A dataset as tables and figures print it."""
-    return DATASETS.get(dataset, dataset)
+    return DATASETS[dataset].label
 
 
 def network_name(baseline: str, cards: dict[str, Any]) -> str:
@@ -137,22 +92,23 @@ def network_name(baseline: str, cards: dict[str, Any]) -> str:
     return str(cards.get(baseline, {}).get("title", baseline))
 
 
-def classes_of(dataset: str, scores: Frame) -> list[str]:
-    """The classes of a dataset in the order of their numbers; of an unknown dataset those that were scored."""
-    from salstm.data.datasets import DATASETS as REGISTRY
-
-    if dataset in REGISTRY:
-        return list(REGISTRY[dataset].classes)
-    return list(dict.fromkeys(scores.loc[scores["dataset"] == dataset, "class"]))
+def classes_of(dataset: str) -> list[str]:
+    """The classes of a dataset in the order of their numbers."""
+    return list(DATASETS[dataset].classes)
 
 
-def _frame(path: Path, columns: tuple[str, ...]) -> Frame:
+def _frame(path: Path, names: tuple[str, ...]) -> Frame:
     import pandas as pd
 
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; run `python -m salstm collect --out {path.parent}` first"
         )
-    frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=True)
-    missing = [name for name in columns if name not in frame.columns]
-    return frame.reindex(columns=[*frame.columns, *missing]) if missing else frame
+    frame = pd.read_csv(path, dtype=TEXT)
+    try:
+        columns.check(path, frame.columns, names)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; another version wrote it: run collect and claims again"
+        ) from error
+    return frame

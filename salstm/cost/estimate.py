@@ -16,30 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data.frame_counts import Amounts
+from salstm.vocabulary import SELECTIONS, VARIANTS
 
 SPEED = {"gpu": 4.0e12, "cpu": 1.0e11}
 """Multiply-adds a second. gpu: the authors' two logs (MT-UNet with each module on ACDC, 992 and 1054 minutes for 200
 epochs of 1304 windows and 416 evaluated frames, 287e9 a window as released; their GPU is not named). cpu: a step of the
 same on two shared cores of a Xeon, 8.3 s a window. A recent data-centre GPU is several times faster."""
 
-MODULES = {
-    "plain": (0, 0),
-    "salstm": (2269696, 1655936),
-    "lstmsa": (2294272, 1680512),
-    "convlstm": (2253312, 1639552),
-    "stack": (768, 1728),
-}
-"""Multiply-adds a pixel of a module on a window of three frames, and on one frame, which is also what a frame of a
-predicted volume costs: counted by `python -m salstm cost` on acdc and synapse at 32 and 64 pixels."""
-
-MODULE_PARAMETERS = {"salstm": 1639428, "lstmsa": 1664388, "convlstm": 1639428}
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Tensors of a parameter's size that the optimizer keeps."""
 
 STEP = 3
 """A training step in forward passes: one forward, two backward."""
 
-SELECTIONS = 3
 MARGIN = 2
 """Jobs ask for this many times their estimated time: the estimate is one."""
 
@@ -102,17 +91,18 @@ def work(
     counts = card.get("counts") or [{}]
     counted = next((row for row in counts if "macs" in row), {"macs": math.nan, "size": 1})
     network = counted["macs"] / counted["size"] ** 2
-    window, frame = MODULES[variant]
+    head = VARIANTS[variant]
+    window, frame = head.macs
     return Work(
         epochs=epochs,
         iterations=epochs * steps,
         windows=epochs * amounts.train,
         evaluated=evaluations * (amounts.val + amounts.test),
-        predicted=SELECTIONS * amounts.test,
+        predicted=len(SELECTIONS) * amounts.test,
         window_macs=trained
         * (network * recipe["frames"] + (window if recipe["frames"] == 3 else frame)),
         frame_macs=whole * (network + frame),
-        parameters=counts[0].get("parameters", math.nan) + MODULE_PARAMETERS.get(variant, 0),
+        parameters=counts[0].get("parameters", math.nan) + head.parameters,
         moments=MOMENTS[recipe["optimizer"]["name"]],
         area=trained / whole,
     )
@@ -194,7 +184,7 @@ def memory_mb(work: Work, amounts: Amounts, side: int) -> int:
 
 def weights_bytes(work: Work) -> float:
     """Bytes of a finished training's three selections of weights."""
-    return SELECTIONS * 4 * work.parameters
+    return len(SELECTIONS) * 4 * work.parameters
 
 
 def checkpoint_bytes(work: Work) -> float:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from salstm import config, recipes
+from salstm import recipes
 from salstm.cost import estimate
 from salstm.data.datasets import DATASETS
 from salstm.data.frame_counts import Amounts, amounts
+from salstm.vocabulary import cells
 
 KINDS = ("gpu", "cpu")
 COLUMNS = (
@@ -122,8 +123,7 @@ def _row(
     row = Row(name, counted)
     row.bytes = estimate.cases_bytes(counted, block["size"], DATASETS[name].channels)
     seeds = settings["seeds"]
-    for cell in config.cells({**settings, "seeds": seeds[:1]}, name):
-        baseline, variant = cell["baseline"], cell["variant"]
+    for _, baseline, variant, _ in cells({**settings, "seeds": seeds[:1]}, name):
         recipe = recipes.resolve(settings, name, baseline, variant)
         folder = results / name / baseline / variant
         states = Counter(_state(folder / f"seed{seed}", recipes.digest(recipe)) for seed in seeds)

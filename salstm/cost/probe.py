@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salstm.config import cells
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
 from salstm.jobs import device_of
@@ -24,6 +23,7 @@ from salstm.recipes import resolve
 from salstm.training.machine import Machine
 from salstm.training.model import untrained
 from salstm.training.step import Step
+from salstm.vocabulary import cells
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def probe(
     key = ["dataset", "baseline", "variant", "kind"]
     rows = pd.read_csv(out).to_dict("records") if out.is_file() else []
     for cell in cells({**settings, "seeds": [0]}):
-        names = (cell["dataset"], cell["baseline"], cell["variant"])
+        names = (cell.dataset, cell.baseline, cell.variant)
         recipe = {**resolve(settings, *names), "pretrained": False}
         measured = _cell(builder(names[1], recipe), names, recipe, device, iterations)
         row = {**dict(zip(key, (*names, kind), strict=True)), **measured, "measured": now()}

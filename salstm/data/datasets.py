@@ -27,6 +27,7 @@ class Dataset:
 
     Attributes:
         name: as in config.yaml.
+        label: as tables and figures print it.
         module: the reader's module, for the official layout.
         classes: foreground classes in the order of their numbers, from 1.
         frames: T, the frames that a window holds: 3 with neighbours, 1 without.
@@ -37,11 +38,16 @@ class Dataset:
         citation: what its owners want cited.
         whole_split: the split of ``salstm/data/splits`` that keeps every group whole, and that
             training needs for `strict` numbers.
+        published_frames: frames of the labelled part, for plans made before there are data.
+        native_pixels: of a frame before it is resized, the mean where they differ; None if that is
+            not published.
+        official: frames of the official division into train, val and test, if there is one.
         packages: readers of other people's preprocessed files, taken if the raw folder holds those
             and not the official ones.
     """
 
     name: str
+    label: str
     module: str
     classes: tuple[str, ...]
     frames: int
@@ -51,6 +57,9 @@ class Dataset:
     licence_url: str
     citation: str
     whole_split: str
+    published_frames: int
+    native_pixels: int | None = None
+    official: Mapping[str, int] | None = None
     packages: tuple[str, ...] = ()
 
 
@@ -85,6 +94,7 @@ class Reader(Protocol):
 DATASETS: dict[str, Dataset] = {
     "synapse": Dataset(
         name="synapse",
+        label="Synapse",
         module="salstm.data.readers.synapse",
         classes=(
             "aorta",
@@ -104,10 +114,13 @@ DATASETS: dict[str, Dataset] = {
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault: Workshop "
         "and Challenge, 2015, doi 10.7303/syn3193805",
         whole_split="strict",
+        published_frames=3779,  # TransUNet (arXiv 2102.04306)
+        native_pixels=512 * 512,
         packages=("salstm.data.readers.synapse_package",),
     ),
     "acdc": Dataset(
         name="acdc",
+        label="ACDC",
         module="salstm.data.readers.acdc",
         classes=("RV", "MYO", "LV"),
         frames=3,
@@ -119,10 +132,13 @@ DATASETS: dict[str, Dataset] = {
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
         whole_split="paper",
+        published_frames=1902,
+        native_pixels=232 * 248,  # the mean of acdc_patients.csv
         packages=("salstm.data.readers.acdc_package",),
     ),
     "isic2018": Dataset(
         name="isic2018",
+        label="ISIC 2018",
         module="salstm.data.readers.isic2018",
         classes=("lesion",),
         frames=1,
@@ -134,9 +150,12 @@ DATASETS: dict[str, Dataset] = {
         "arXiv:1902.03368; Tschandl, Rosendahl, Kittler, The HAM10000 dataset, Sci Data "
         "5:180161, 2018, doi 10.1038/sdata.2018.161",
         whole_split="paper",
+        published_frames=2594,
+        official={"train": 2594, "val": 100, "test": 1000},
     ),
     "cvc_clinicdb": Dataset(
         name="cvc_clinicdb",
+        label="CVC-ClinicDB",
         module="salstm.data.readers.cvc_clinicdb",
         classes=("polyp",),
         frames=3,
@@ -148,6 +167,8 @@ DATASETS: dict[str, Dataset] = {
         "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
         "10.1016/j.compmedimag.2015.02.007",
         whole_split="sequences",
+        published_frames=612,
+        native_pixels=288 * 384,
     ),
 }
 

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from salstm.data.datasets import DATASETS
+
 FOLDER = Path(__file__).parent / "splits"
-
-FRAMES = {"synapse": 3779, "acdc": 1902, "isic2018": 2594, "cvc_clinicdb": 612}
-"""Frames of the labelled part: TransUNet (arXiv 2102.04306), the lists under splits/, the official pages."""
-
-NATIVE_PIXELS = {"synapse": 512 * 512, "acdc": 232 * 248, "cvc_clinicdb": 288 * 384}
-"""Pixels of a frame before it is resized, the mean for ACDC (acdc_patients.csv); ISIC2018's are not published."""
-
-OFFICIAL = {"isic2018": {"train": 2594, "val": 100, "test": 1000}}
-"""Frames of the official division, where a dataset has one."""
 
 PHANTOM = {
     "synapse": ("volumes", 8, "slices", (12, 18), 1),
@@ -67,11 +60,12 @@ def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
     if settings["phantom"]:
         total, pixels = _phantom(dataset, settings["phantom"])
         return Amounts(**_shared(total, split), source="phantom", pixels=pixels)
-    total, pixels = FRAMES[dataset], NATIVE_PIXELS.get(dataset)
+    facts = DATASETS[dataset]
+    total, pixels = facts.published_frames, facts.native_pixels
     path = FOLDER / f"{dataset}_{split['name']}.json"
     if path.is_file():
         return Amounts(**_listed(path, total), source="published list", pixels=pixels)
-    counts = OFFICIAL.get(dataset) if split["name"] == "official" else None
+    counts = facts.official if split["name"] == "official" else None
     counts = counts or _shared(total, split)
     return Amounts(**counts, source="share of the published total", pixels=pixels)
 

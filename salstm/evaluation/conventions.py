@@ -16,8 +16,8 @@ Present rows keep their measured values under every convention (`monai`: with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from salstm import vocabulary
 from salstm.data import datasets
+from salstm.vocabulary import DECLARED, IDENTITY, METRICS, PROTOCOLS
 
-OVERLAPS = ("dice", "iou")  # surface_dice too, but no family publishes it: it stays as measured
-DISTANCES = ("hd", "hd95", "hd95_directed", "assd")
-RUN = ("dataset", "baseline", "variant", "seed", "selection")
+OVERLAPS, DISTANCES = (
+    tuple(name for name, metric in METRICS.items() if metric.filled == kind)
+    for kind in ("overlap", "distance")
+)
+RUN = (*IDENTITY, "selection")
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,6 @@ class Convention:
     scope: str
     rule: Callable[[pd.DataFrame], pd.DataFrame]
     description: str
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A convention for each dataset, and the weights it is applied to.
-
-    Attributes:
-        convention: name of the convention.
-        selection: 'last', 'best_val' or 'best_test'.
-        description: one sentence for captions.
-        exceptions: datasets that are scored under another convention.
-        whole_groups: refuses datasets whose split divides patients or video sequences.
-    """
-
-    convention: str
-    selection: str
-    description: str
-    exceptions: Mapping[str, str] = field(default_factory=dict)
-    whole_groups: bool = False
-
-    def convention_for(self, dataset: str) -> str:
-        """Name of the convention that scores a dataset."""
-        return self.exceptions.get(dataset, self.convention)
 
 
 def transunet(rows: pd.DataFrame) -> pd.DataFrame:
@@ -157,23 +137,6 @@ CONVENTIONS: dict[str, Convention] = {
     ),
 }
 
-PROTOCOLS: dict[str, Protocol] = {
-    "paper": Protocol(
-        "transunet",
-        "best_test",
-        "Weights chosen on the test set, as in the published tables; each dataset under its "
-        "family's convention, with neighbours as in the release of SALSTM.",
-        {"acdc": "authors", "cvc_clinicdb": "authors"},
-    ),
-    "strict": Protocol(
-        "penalty",
-        "best_val",
-        "Weights chosen on the validation set; all slices in native size, misses penalised; only "
-        "where the split keeps patients and video sequences whole.",
-        whole_groups=True,
-    ),
-}
-
 
 def states_of(rows: pd.DataFrame) -> NDArray[np.str_]:
     """State of each row: 'present', 'missed', 'invented' or 'absent'."""
@@ -207,7 +170,7 @@ def under_protocol(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
     Args:
         scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
-        protocol: a name in `PROTOCOLS`.
+        protocol: a name in `salstm.vocabulary.PROTOCOLS`.
 
     Returns:
         Rows as from `apply`, with a column `convention`; no rows if there are no scores, and none
@@ -233,7 +196,7 @@ def refusals(scores: pd.DataFrame, protocol: str) -> dict[str, str]:
 
     Args:
         scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
-        protocol: a name in `PROTOCOLS`.
+        protocol: a name in `salstm.vocabulary.PROTOCOLS`.
     """
     if not PROTOCOLS[protocol].whole_groups or "divided_groups" not in scores:
         return {}
@@ -257,7 +220,7 @@ def refusal(dataset: str, divided: int) -> str:
     )
 
 
-def average(rows: pd.DataFrame, metrics: Sequence[str] = ("dice", "hd95")) -> pd.DataFrame:
+def average(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.DataFrame:
     """Average scored rows: over the cases of each class, then over the classes.
 
     Args:

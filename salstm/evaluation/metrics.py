@@ -1,9 +1,9 @@
 """Overlap, surface and volume metrics of two boolean masks, in 2D or 3D.
 
-Every function takes masks of equal shape and, where distances matter, the spacing of the grid in
-the order of the axes. Distances are in the unit of the spacing; without a spacing they are in
-voxels. **Undefined is NaN**, never 0 or 1: what an undefined value counts as is a convention and
-lives in `salstm.evaluation.conventions`.
+``measure`` takes masks of equal shape and the spacing of the grid in the order of the axes, and
+gives every metric of ``salstm.vocabulary``: each is the function of its name here. Distances are in
+the unit of the spacing; without a spacing they are in voxels. **Undefined is NaN**, never 0 or 1:
+what an undefined value counts as is a convention and lives in `salstm.evaluation.conventions`.
 
 | | both empty | prediction empty | reference empty |
 |---|---|---|---|
@@ -20,10 +20,14 @@ outside the mask, and what lies beyond the image counts as outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from salstm.vocabulary import METRICS
 
 Mask = NDArray[np.bool_]
 Spacing = float | Sequence[float] | NDArray[np.floating] | None
@@ -31,18 +35,31 @@ Voxels = NDArray[np.intp]
 Directed = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 PERCENTILE = 95
-METRICS = (
-    "dice",
-    "iou",
-    "precision",
-    "recall",
-    "hd",
-    "hd95",
-    "hd95_directed",
-    "assd",
-    "surface_dice",
-    "volume_error",
-)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What the metrics of a prediction and a reference are computed from.
+
+    Attributes:
+        tp: true positives, in voxels.
+        fp: false positives.
+        fn: false negatives.
+        directed: distances from each surface to the other, (prediction to reference, reference to prediction), in
+            the spacing's unit; None if either mask is empty.
+        tolerance: of the surface Dice, in the same unit.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    directed: Directed | None
+    tolerance: float
+
+    @cached_property
+    def pooled(self) -> NDArray[np.float64]:
+        """The distances of both directions; a single NaN if either mask is empty."""
+        return np.array([math.nan]) if self.directed is None else np.concatenate(self.directed)
 
 
 def counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
@@ -60,108 +77,32 @@ def counts(prediction: Mask, reference: Mask) -> tuple[int, int, int]:
     return tp, int(np.count_nonzero(prediction)) - tp, int(np.count_nonzero(reference)) - tp
 
 
-def dice(prediction: Mask, reference: Mask) -> float:
-    """Dice: 2 tp / (2 tp + fp + fn). NaN if both masks are empty, 0 if one is."""
-    return _overlaps(*counts(prediction, reference))["dice"]
-
-
-def iou(prediction: Mask, reference: Mask) -> float:
-    """Intersection over union: tp / (tp + fp + fn). NaN if both masks are empty, 0 if one is."""
-    return _overlaps(*counts(prediction, reference))["iou"]
-
-
-def precision(prediction: Mask, reference: Mask) -> float:
-    """Precision: tp / (tp + fp). NaN if the prediction is empty."""
-    return _overlaps(*counts(prediction, reference))["precision"]
-
-
-def recall(prediction: Mask, reference: Mask) -> float:
-    """Recall: tp / (tp + fn). NaN if the reference is empty."""
-    return _overlaps(*counts(prediction, reference))["recall"]
-
-
-def volume_error(prediction: Mask, reference: Mask) -> float:
-    """Relative volume error, signed: (predicted - true) / true. NaN if the reference is empty."""
-    return _overlaps(*counts(prediction, reference))["volume_error"]
-
-
-def hd(prediction: Mask, reference: Mask, spacing: Spacing = None) -> float:
-    """Hausdorff distance: the largest surface distance of both directions, in the spacing's unit.
+def compare(
+    prediction: Mask, reference: Mask, spacing: Spacing = None, tolerance: float = 1.0
+) -> Pair:
+    """Count and measure a pair of masks once, for all metrics: one crop, one surface per mask.
 
     Args:
         prediction: boolean mask.
         reference: boolean mask of the same shape.
         spacing: one positive number, one per axis, or None for voxels.
-
-    Returns:
-        The distance; NaN if either mask is empty.
+        tolerance: tolerance of the surface Dice, in the spacing's unit.
     """
-    return _summary(surface_distances(prediction, reference, spacing))["hd"]
-
-
-def hd95(prediction: Mask, reference: Mask, spacing: Spacing = None) -> float:
-    """95th percentile of the surface distances of both directions, pooled (medpy's definition).
-
-    Args:
-        prediction: boolean mask.
-        reference: boolean mask of the same shape.
-        spacing: one positive number, one per axis, or None for voxels.
-
-    Returns:
-        The distance; NaN if either mask is empty.
-    """
-    return _summary(surface_distances(prediction, reference, spacing))["hd95"]
-
-
-def hd95_directed(prediction: Mask, reference: Mask, spacing: Spacing = None) -> float:
-    """The larger of the two directed 95th percentiles of surface distances (MONAI's definition).
-
-    Args:
-        prediction: boolean mask.
-        reference: boolean mask of the same shape.
-        spacing: one positive number, one per axis, or None for voxels.
-
-    Returns:
-        The distance; NaN if either mask is empty.
-    """
-    return _summary(surface_distances(prediction, reference, spacing))["hd95_directed"]
-
-
-def assd(prediction: Mask, reference: Mask, spacing: Spacing = None) -> float:
-    """Average symmetric surface distance: the mean over the surface voxels of both masks, pooled.
-
-    Args:
-        prediction: boolean mask.
-        reference: boolean mask of the same shape.
-        spacing: one positive number, one per axis, or None for voxels.
-
-    Returns:
-        The distance; NaN if either mask is empty.
-    """
-    return _summary(surface_distances(prediction, reference, spacing))["assd"]
-
-
-def surface_dice(
-    prediction: Mask, reference: Mask, spacing: Spacing = None, *, tolerance: float
-) -> float:
-    """Share of the surface voxels of both masks that lie within a tolerance of the other surface.
-
-    Args:
-        prediction: boolean mask.
-        reference: boolean mask of the same shape.
-        spacing: one positive number, one per axis, or None for voxels.
-        tolerance: largest distance that still counts, in the spacing's unit.
-
-    Returns:
-        A share from 0 to 1; NaN if both masks are empty, 0 if one is.
-    """
-    return measure(prediction, reference, spacing, tolerance)["surface_dice"]
+    _check(prediction, reference)
+    scale = _scale(spacing, prediction.ndim)
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"tolerance: found {tolerance}, allowed are finite numbers from 0")
+    box = union_box(prediction, reference)
+    prediction, reference = prediction[box], reference[box]
+    tp, fp, fn = counts(prediction, reference)
+    directed = _directed(prediction, reference, scale) if tp + fp and tp + fn else None
+    return Pair(tp, fp, fn, directed, tolerance)
 
 
 def measure(
     prediction: Mask, reference: Mask, spacing: Spacing = None, tolerance: float = 1.0
 ) -> dict[str, float]:
-    """Compute every metric of a pair of masks at once: one crop, one surface per mask.
+    """Compute every metric of a pair of masks.
 
     Args:
         prediction: boolean mask.
@@ -173,43 +114,73 @@ def measure(
         `reference_voxels`, `prediction_voxels`, `tp`, `fp`, `fn`, then `METRICS` in order; empty
         masks as in the table above.
     """
-    _check(prediction, reference)
-    scale = _scale(spacing, prediction.ndim)
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise ValueError(f"tolerance: found {tolerance}, allowed are finite numbers from 0")
-    box = union_box(prediction, reference)
-    prediction, reference = prediction[box], reference[box]
-    tp, fp, fn = counts(prediction, reference)
-    directed = _directed(prediction, reference, scale) if tp + fp and tp + fn else None
-    row = {"reference_voxels": tp + fn, "prediction_voxels": tp + fp, "tp": tp, "fp": fp, "fn": fn}
-    values = _overlaps(tp, fp, fn) | _summary(directed)
-    values["surface_dice"] = 0.0 if tp + fp + fn else math.nan
-    if directed is not None:
-        within = sum(np.count_nonzero(distances <= tolerance) for distances in directed)
-        values["surface_dice"] = within / sum(len(distances) for distances in directed)
-    return row | {name: values[name] for name in METRICS}
+    pair = compare(prediction, reference, spacing, tolerance)
+    row = {
+        "reference_voxels": pair.tp + pair.fn,
+        "prediction_voxels": pair.tp + pair.fp,
+        "tp": pair.tp,
+        "fp": pair.fp,
+        "fn": pair.fn,
+    }
+    return row | {name: FUNCTIONS[name](pair) for name in METRICS}
 
 
-def surface_distances(
-    prediction: Mask, reference: Mask, spacing: Spacing = None
-) -> Directed | None:
-    """Distances from each surface voxel of one mask to the nearest of the other, both ways.
+def dice(pair: Pair) -> float:
+    """Dice: 2 tp / (2 tp + fp + fn)."""
+    return _ratio(2 * pair.tp, 2 * pair.tp + pair.fp + pair.fn)
 
-    Args:
-        prediction: boolean mask.
-        reference: boolean mask of the same shape.
-        spacing: one positive number, one per axis, or None for voxels.
 
-    Returns:
-        (prediction to reference, reference to prediction), unordered; None if either mask is empty.
-    """
-    _check(prediction, reference)
-    scale = _scale(spacing, prediction.ndim)
-    box = union_box(prediction, reference)
-    prediction, reference = prediction[box], reference[box]
-    if not (prediction.any() and reference.any()):
-        return None
-    return _directed(prediction, reference, scale)
+def iou(pair: Pair) -> float:
+    """Intersection over union: tp / (tp + fp + fn)."""
+    return _ratio(pair.tp, pair.tp + pair.fp + pair.fn)
+
+
+def precision(pair: Pair) -> float:
+    """Precision: tp / (tp + fp)."""
+    return _ratio(pair.tp, pair.tp + pair.fp)
+
+
+def recall(pair: Pair) -> float:
+    """Recall: tp / (tp + fn)."""
+    return _ratio(pair.tp, pair.tp + pair.fn)
+
+
+def hd(pair: Pair) -> float:
+    """Hausdorff distance: the largest surface distance of both directions."""
+    return float(pair.pooled.max())
+
+
+def hd95(pair: Pair) -> float:
+    """95th percentile of the surface distances of both directions, pooled (medpy's definition)."""
+    return float(np.percentile(pair.pooled, PERCENTILE))
+
+
+def hd95_directed(pair: Pair) -> float:
+    """The larger of the two directed 95th percentiles of surface distances (MONAI's definition)."""
+    directed = pair.directed or (pair.pooled,)
+    return max(float(np.percentile(distances, PERCENTILE)) for distances in directed)
+
+
+def assd(pair: Pair) -> float:
+    """Average symmetric surface distance: the mean over the surface voxels of both masks, pooled."""
+    return float(pair.pooled.mean())
+
+
+def surface_dice(pair: Pair) -> float:
+    """Share of the surface voxels of both masks that lie within the tolerance of the other surface."""
+    if pair.directed is None:
+        return 0.0 if pair.tp + pair.fp + pair.fn else math.nan
+    within = sum(np.count_nonzero(distances <= pair.tolerance) for distances in pair.directed)
+    return within / sum(len(distances) for distances in pair.directed)
+
+
+def volume_error(pair: Pair) -> float:
+    """Relative volume error, signed: (predicted - true) / true."""
+    return _ratio(pair.fp - pair.fn, pair.tp + pair.fn)
+
+
+FUNCTIONS: dict[str, Callable[[Pair], float]] = {name: globals()[name] for name in METRICS}
+"""Every metric of the vocabulary -> the function above that has its name."""
 
 
 def union_box(prediction: Mask, reference: Mask) -> tuple[slice, ...]:
@@ -221,14 +192,6 @@ def union_box(prediction: Mask, reference: Mask) -> tuple[slice, ...]:
         box.append(slice(start, stop))
         union = union[(slice(None),) * axis + (box[-1],)]  # later axes look at the rest only
     return tuple(box)
-
-
-def surface(mask: Mask) -> Mask:
-    """Return the voxels of a mask that have a face neighbour outside it (or outside the array)."""
-    padded = _padded(mask)
-    found = np.zeros_like(padded)
-    found.ravel()[_surface(padded)] = True
-    return found[(slice(1, -1),) * mask.ndim]
 
 
 def _directed(prediction: Mask, reference: Mask, scale: NDArray[np.float64]) -> Directed:
@@ -278,30 +241,8 @@ def _points(
     return np.stack(np.unravel_index(voxels, shape), axis=1) * scale
 
 
-def _overlaps(tp: int, fp: int, fn: int) -> dict[str, float]:
-    return {
-        "dice": _ratio(2 * tp, 2 * tp + fp + fn),
-        "iou": _ratio(tp, tp + fp + fn),
-        "precision": _ratio(tp, tp + fp),
-        "recall": _ratio(tp, tp + fn),
-        "volume_error": _ratio(fp - fn, tp + fn),
-    }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
-
-
-def _summary(directed: Directed | None) -> dict[str, float]:
-    if directed is None:
-        return dict.fromkeys(("hd", "hd95", "hd95_directed", "assd"), math.nan)
-    pooled = np.concatenate(directed)
-    return {
-        "hd": float(pooled.max()),
-        "hd95": float(np.percentile(pooled, PERCENTILE)),
-        "hd95_directed": max(float(np.percentile(one, PERCENTILE)) for one in directed),
-        "assd": float(pooled.mean()),
-    }
+def _ratio(part: int, total: int) -> float:
+    return part / total if total else math.nan
 
 
 def _check(prediction: Mask, reference: Mask) -> None:

@@ -23,27 +23,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from salstm.columns import COLUMNS, SCORE_KEYS
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.splits import divided
-from salstm.evaluation.metrics import METRICS, measure, union_box
+from salstm.evaluation.metrics import measure, union_box
+from salstm.vocabulary import IDENTITY
 
 Labels = NDArray[np.integer]
 
-IDENTITY = ("dataset", "baseline", "variant", "seed")
-KEYS = (*IDENTITY, "selection", "scope", "case", "group", "class")
-COLUMNS = (
-    *KEYS,
-    "reference_voxels",
-    "prediction_voxels",
-    "tp",
-    "fp",
-    "fn",
-    *METRICS,
-    "diagonal",
-    "unit",
-    "divided_groups",
-)
 TOLERANCE = 2.0  # of the surface Dice, in the unit of the row
 
 
@@ -87,8 +75,8 @@ def score(
         tolerance: of the surface Dice, in voxels (stored, inner) or mm or pixels (native).
 
     Returns:
-        A frame of `COLUMNS`, sorted by `KEYS`; without rows if there are no predictions. `diagonal`
-        is the length of the image's diagonal in `unit`: 'mm', or 'voxel' ('pixel' in 2D).
+        A frame of the columns of scores.csv (`salstm.columns`), sorted by `SCORE_KEYS`; without rows if there are
+        no predictions. `diagonal` is the length of the image's diagonal in `unit`: 'mm', or 'voxel' ('pixel' in 2D).
         `divided_groups` is how many patients or sequences the split of the dataset divides.
 
     Raises:
@@ -108,7 +96,8 @@ def score(
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
                 for measured in _measured(prediction, view, classes, tolerance):
                     rows.append({**whole, **key, "group": case.group, **measured})
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(KEYS), ignore_index=True)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
+    return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
 
 
 def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from salstm.analysis.comparisons import Family
 from salstm.analysis.results import judged, read
 from salstm.figures import agreement, cases, curves, forest, pareto, ranking, sparsity, spread
 from salstm.files import write_json
@@ -17,12 +19,19 @@ LIST = "figures.json"
 """What the report reads: one entry a figure, with its title, caption and text alternative."""
 
 
-def write(collected_in: Path, results: Path, out: Path, phantoms: Collection[str] = ()) -> None:
+def write(
+    collected_in: Path,
+    results: Path,
+    statistics: Mapping[str, Any],
+    out: Path,
+    phantoms: Collection[str] = (),
+) -> None:
     """Draw every figure of a grid into a folder, and list them in ``figures.json``.
 
     Args:
         collected_in: folder that ``collect`` wrote.
         results: results/<name>, for predictions and prepared cases.
+        statistics: config's statistics; its metrics are shown.
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
     """
@@ -34,7 +43,8 @@ def write(collected_in: Path, results: Path, out: Path, phantoms: Collection[str
     for dataset in data.datasets:
         drawn = [forest.draw(comparisons, units, dataset, out)]
         drawn.append(ranking.draw(data, ranked, dataset, out))
-        kinds = (spread, pareto, curves, sparsity)
+        drawn.append(spread.draw(data, dataset, Family(**statistics).metrics, out))
+        kinds = (pareto, curves, sparsity)
         drawn += [kind.draw(data, dataset, out) for kind in kinds]
         drawn.append(None if dataset in phantoms else agreement.draw(data, dataset, out))
         entries += [facts for facts in drawn if facts]

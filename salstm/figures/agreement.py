@@ -10,13 +10,13 @@ import numpy as np
 from salstm.analysis import authors_logs
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
+from salstm.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SELECTION = "best_test"
 """How the authors chose the weights that they published."""
-LABELS = {"dice": "Dice", "hd95": "HD95 [voxel]"}
 
 
 def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
@@ -32,12 +32,12 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
     variants = list(dict.fromkeys(pairs["variant"]))
     with style.styled() as pyplot:
         figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.2))
-        for part, (metric, label) in zip(axes, LABELS.items(), strict=True):
+        for part, metric in zip(axes, authors_logs.METRICS, strict=True):
             for variant in variants:
                 chosen = (pairs["variant"] == variant) & (pairs["metric"] == metric)
                 _points(part, pairs.loc[chosen], variant)
             part.axhline(0, color=style.INK, lw=0.8, zorder=1)
-            part.set_xlabel(f"mean of ours and theirs, {label}")
+            part.set_xlabel(f"mean of ours and theirs, {METRICS[metric].axis('voxel')}")
             part.set_ylabel("ours − theirs")
         axes[0].legend(loc="best")
         figure.tight_layout()

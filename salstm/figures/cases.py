@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm.analysis.collect import folder
 from salstm.analysis.results import Collected, Frame, classes_of, dataset_name, variant_name
 from salstm.evaluation import conventions
 from salstm.figures import panels, style
 from salstm.files import replacing
+from salstm.vocabulary import DICE, PROTOCOLS, STRICT, Identity
 
 if TYPE_CHECKING:
     from salstm.data.store import Store
 
 log = logging.getLogger(__name__)
 
-PROTOCOL = "strict"
 ROLES = ("fixed", "best", "median", "worst")
 QUALITY = 74
 """Of the small pictures that the report holds."""
@@ -46,7 +45,7 @@ def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[s
         shown = [panel for rows in cells for panel in _panels(store, results, dataset, rows)]
         if shown:
             _figure(shown, dataset, baseline, out)
-            found.append(_facts(shown, data, dataset, baseline, out))
+            found.append(_facts(shown, dataset, baseline, out))
     return found
 
 
@@ -60,7 +59,7 @@ def choose(scores: Frame) -> dict[str, str]:
         ``fixed`` is the same for all cells of a dataset (the id whose hash is smallest); best, median and worst
         are by Dice, of equals the first id.
     """
-    ranked = scores.dropna(subset="dice").sort_values(["dice", "case"])["case"].tolist()
+    ranked = scores.dropna(subset=DICE).sort_values([DICE, "case"])["case"].tolist()
     if not ranked:
         return {}
     fixed = min(scores["case"], key=lambda case: hashlib.sha256(str(case).encode()).digest())
@@ -69,10 +68,10 @@ def choose(scores: Frame) -> dict[str, str]:
 
 
 def _case_scores(data: Collected, dataset: str) -> Frame:
-    """Dice and HD95 of each cell and case: means over the classes."""
+    """Dice of each cell and case: means over the classes."""
     keys = ["baseline", "variant", "seed", "case"]
-    rows: Frame = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
-    return rows.groupby(keys, sort=False)[["dice", "hd95"]].mean().reset_index()
+    rows: Frame = conventions.under_protocol(data.of(dataset).scores, STRICT)
+    return rows.groupby(keys, sort=False)[[DICE]].mean().reset_index()
 
 
 def _cells(data: Collected, scored: Frame) -> Iterator[Frame]:
@@ -85,9 +84,8 @@ def _cells(data: Collected, scored: Frame) -> Iterator[Frame]:
 
 def _panels(store: Store, results: Path, dataset: str, rows: Frame) -> Iterator[dict[str, Any]]:
     """The panels of a cell; none, and a warning, if its predictions are not there."""
-    cell = {"dataset": dataset, **rows.iloc[0][["baseline", "variant", "seed"]].to_dict()}
-    selection = conventions.PROTOCOLS[PROTOCOL].selection
-    path = folder(results, cell) / "predictions" / f"{selection}.npz"
+    cell = Identity.of({"dataset": dataset, **rows.iloc[0]})
+    path = cell.folder(results) / "predictions" / f"{PROTOCOLS[STRICT].selection}.npz"
     if not path.is_file():
         log.warning("%s: no such file, no pictures of this cell", path)
         return
@@ -98,12 +96,11 @@ def _panels(store: Store, results: Path, dataset: str, rows: Frame) -> Iterator[
             images, truth = store.frames(case), store.labels(case)
             picture = panels.worst_slice(images, truth, predictions[identity])
             yield {
-                "variant": cell["variant"],
-                "seed": int(cell["seed"]),
+                "variant": cell.variant,
+                "seed": int(cell.seed),
                 "role": role,
                 "case": identity,
-                "dice": _or_none(values.loc[identity, "dice"]),
-                "hd95": _or_none(values.loc[identity, "hd95"]),
+                "dice": _or_none(values.loc[identity, DICE]),
                 "slice": picture.slice_number,
                 "slices": picture.slices,
                 "panel": panels.draw(picture),
@@ -130,9 +127,7 @@ def _figure(shown: list[dict[str, Any]], dataset: str, baseline: str, out: Path)
         style.save(figure, out / f"cases-{dataset}-{baseline}")
 
 
-def _facts(
-    shown: list[dict[str, Any]], data: Collected, dataset: str, baseline: str, out: Path
-) -> dict[str, Any]:
+def _facts(shown: list[dict[str, Any]], dataset: str, baseline: str, out: Path) -> dict[str, Any]:
     entries = []
     for one in shown:
         name = f"panel-{dataset}-{baseline}-{one['variant']}-{one['role']}"
@@ -146,7 +141,7 @@ def _facts(
         "kind": "cases",
         "dataset": dataset,
         "baseline": baseline,
-        "classes": classes_of(dataset, data.scores),
+        "classes": classes_of(dataset),
         "title": f"{dataset_name(dataset)}, {baseline}: cases",
         "caption": "Tinted area with a white rim: the truth. Coloured line: the prediction (weights chosen on "
         "validation). The fixed case is the same for all networks; best, median and worst are by the cell's Dice "

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.comparisons import LOWER_IS_BETTER
 from salstm.analysis.results import Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables.gains import ends
-from salstm.tables.gains import scale as scale_of
-from salstm.tables.layout import HEADINGS
+from salstm.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +66,7 @@ def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> 
     done = rows.dropna(subset="improvement").to_dict("records")
     bound = _bound(done)
     for row in done:
-        scale = scale_of(row["metric"])
+        scale = METRICS[row["metric"]].scale
         place = networks.index(row["baseline"]) + _offset(modules, row["module"])
         gain, noise = row["improvement"] * scale, row["seed_sd"] * scale
         if noise == noise:
@@ -105,13 +103,9 @@ def _offset(modules: list[str], module: str) -> float:
 
 
 def _heading(metric: str, unit: str) -> str:
-    if metric in LOWER_IS_BETTER:
-        return f"{_name(metric)}, less by [{unit}]"
-    return f"{_name(metric)}, more by [points of 100]"
-
-
-def _name(metric: str) -> str:
-    return HEADINGS.get(metric, metric).split(" [")[0]
+    entry = METRICS[metric]
+    way = "more" if entry.sign > 0 else "less"
+    return f"{entry.label}, {way} by [{unit if entry.is_distance else 'points of 100'}]"
 
 
 def _legend(figure: Any, modules: list[str], panels: int) -> None:
@@ -152,8 +146,8 @@ def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
 def _alt(name: str, done: Frame) -> str:
     parts = (
         f"{row['baseline']} {variant_name(row['module'])} "
-        f"{_name(row['metric'])} "
-        f"{row['improvement'] * scale_of(row['metric']):+.2f}"
+        f"{METRICS[row['metric']].label} "
+        f"{row['improvement'] * METRICS[row['metric']].scale:+.2f}"
         for row in done.to_dict("records")
     )
     return f"Gains on {name}: {', '.join(parts)}."

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables import numbers
+from salstm.vocabulary import DICE, METRICS, PLAIN, STRICT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PROTOCOL = "strict"
 COSTS = {
     "macs": ("multiply-adds of one prediction [G]", 1e9),
     "latency_seconds": ("latency of one prediction [ms]", 1e-3),
@@ -26,7 +26,7 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
         What the report says about the figure; None if no network is both scored and counted.
     """
     table = points(data, dataset)
-    costs = [name for name in COSTS if name in table and table[name].notna().any()]
+    costs = [name for name in COSTS if table[name].notna().any()]
     if not costs:
         return None
     with style.styled() as pyplot:
@@ -34,7 +34,7 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
         figure, axes = pyplot.subplots(1, len(costs), figsize=size, squeeze=False, sharey=True)
         for part, name in zip(axes[0], costs, strict=True):
             _panel(part, table.dropna(subset=name), name)
-        axes[0, 0].set_ylabel("Dice [%]")
+        axes[0, 0].set_ylabel(METRICS[DICE].heading(""))
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"pareto-{dataset}")
@@ -43,9 +43,8 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
 
 def points(data: Collected, dataset: str) -> Frame:
     """A row per network and variant that is scored and counted: Dice (mean over seeds) and its costs."""
-    tidy = numbers.comparison(data, {}, dataset, PROTOCOL)
-    chosen = (tidy["class"] == numbers.MEAN) & (tidy["metric"] == "dice")
-    means = tidy.loc[chosen, ["baseline", "variant", "mean"]].dropna()
+    tidy = numbers.comparison(data, {}, dataset, STRICT, (DICE,))
+    means = tidy.loc[tidy["class"] == numbers.MEAN, ["baseline", "variant", "mean"]].dropna()
     return means.merge(data.of(dataset).cost, on=["baseline", "variant"])
 
 
@@ -63,7 +62,7 @@ def _panel(axes: Axes, table: Frame, cost: str) -> None:
         best[cost] / unit, best["mean"] * 100, where="post", color=style.FAINT, lw=5, alpha=0.3
     )
     for baseline, rows in table.groupby("baseline", sort=False):
-        plain = rows[rows["variant"] == "plain"]
+        plain = rows[rows["variant"] == PLAIN]
         for row in rows.to_dict("records"):
             shade, place = style.colour(row["variant"]), (row[cost] / unit, row["mean"] * 100)
             axes.plot(*place, "o", ms=6, color=shade, mec=style.PAPER, mew=0.8, zorder=3)
@@ -115,7 +114,7 @@ def _facts(table: Frame, dataset: str, costs: list[str]) -> dict[str, Any]:
         "kind": "pareto",
         "dataset": dataset,
         "title": f"{name}: accuracy against cost",
-        "caption": f"Dice under protocol {PROTOCOL}, mean over seeds; a line leads from a plain network to the same "
+        "caption": f"Dice under protocol {STRICT}, mean over seeds; a line leads from a plain network to the same "
         f"network with a module. On the Pareto front (nothing cheaper is better), {'; '.join(parts)}.",
         "alt": f"Accuracy against cost on {name}. On the front, {'; '.join(parts)}.",
     }

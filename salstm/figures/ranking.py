@@ -10,6 +10,7 @@ import numpy as np
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables.ranking import LEVEL, told_apart, why_empty
+from salstm.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,6 @@ ROW = 0.2
 """Inches of an algorithm's line."""
 LARGEST = 90.0
 """Area of the dot of a rank that every draw gives, in square points."""
-NAMES = {"dice": "Dice", "hd95": "HD95"}
 
 
 def draw(
@@ -56,7 +56,7 @@ def draw(
         for (left, right), metric in zip(axes, metrics, strict=True):
             _ranks(left, shares[shares["metric"] == metric], order)
             _map(right, pairs[pairs["metric"] == metric], order)
-            name = NAMES.get(metric, metric)
+            name = METRICS[metric].label
             left.set_title(f"{name}: rank in the draws")
             right.set_title(f"{name}: row better than column")
         figure.tight_layout()
@@ -112,7 +112,7 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         f"{number} pairs nothing can be clear, so the right side holds dots only."
     )
     firm = ", ".join(
-        f"{NAMES.get(str(one), one)} {value:.2f}"
+        f"{METRICS[str(one)].label} {value:.2f}"
         for one, value in tau.items()
         if not np.isnan(value)
     )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from salstm.analysis.results import Collected, Frame, dataset_name
 from salstm.figures import style
 from salstm.tables.sparsity import MEASURES, MODELS, said
+from salstm.vocabulary import PLAIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SPLITS = {"train": "-", "test": "--"}
-COLOURS = {"attention": "plain"}
+COLOURS = {"attention": PLAIN}
 """Self-attention has no module: it is drawn in the colour of the plain network."""
 LABELS = {"l1": "L1 norm per entry", "ratio": "L1 norm / L2 norm, of 1"}
 

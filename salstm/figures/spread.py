@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,49 +12,52 @@ from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.evaluation import conventions
 from salstm.figures import style
 from salstm.tables import numbers
+from salstm.vocabulary import METRICS, STRICT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PROTOCOL = "strict"
-LABELS = {"dice": "Dice", "hd95": "HD95 [{unit}]"}
+PANEL = 2.15
+"""Height of a metric's panel in inches."""
 VECTORS = 40
 """Most cases that are drawn as shapes of their own; more are one picture inside the drawing."""
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
-    """Draw ``spread-<dataset>`` in a folder.
+def draw(data: Collected, dataset: str, metrics: Sequence[str], out: Path) -> dict[str, Any] | None:
+    """Draw ``spread-<dataset>`` in a folder, a panel for each of the metrics.
 
     Returns:
         What the report says about the figure; None if nothing is scored.
     """
-    rows = conventions.under_protocol(data.of(dataset).scores, PROTOCOL)
+    rows = conventions.under_protocol(data.of(dataset).scores, STRICT)
     if rows.empty:
         return None
-    table, unit = per_case(rows), numbers.unit_of(rows)
+    table, unit = per_case(rows, metrics), numbers.unit_of(rows)
     networks, variants = data.baselines(dataset), data.variants
     with style.styled() as pyplot:
-        size = (max(4.6, 0.42 * len(networks) * (len(variants) + 0.6) + 0.8), 4.3)
-        figure, axes = pyplot.subplots(2, 1, figsize=size, sharex=True)
-        for part, (metric, label) in zip(axes, LABELS.items(), strict=True):
+        size = (max(4.6, 0.42 * len(networks) * (len(variants) + 0.6) + 0.8), PANEL * len(metrics))
+        figure, grid = pyplot.subplots(len(metrics), figsize=size, sharex=True, squeeze=False)
+        axes = grid[:, 0]
+        for part, metric in zip(axes, metrics, strict=True):
             _panel(part, table, metric, (networks, variants))
-            part.set_ylabel(label.format(unit=unit))
-        axes[1].set_xticks(range(len(networks)), networks)
-        axes[1].set_xlim(-0.5, len(networks) - 0.5)
+            part.set_ylabel(METRICS[metric].axis(unit))
+        axes[-1].set_xticks(range(len(networks)), networks)
+        axes[-1].set_xlim(-0.5, len(networks) - 0.5)
         _legend(figure, variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"spread-{dataset}")
-    return _facts(table, dataset)
+    return _facts(table, dataset, metrics[0])
 
 
-def per_case(rows: Frame) -> Frame:
-    """Dice and HD95 of each case: means over the classes, then over the seeds.
+def per_case(rows: Frame, metrics: Sequence[str]) -> Frame:
+    """The metrics of each case: means over the classes, then over the seeds.
 
     Args:
         rows: as from ``salstm.evaluation.conventions.under_protocol``.
+        metrics: the columns.
     """
     keys = ["baseline", "variant", "case"]
-    seeds = rows.groupby([*keys, "seed"], sort=False)[list(LABELS)].mean()
+    seeds = rows.groupby([*keys, "seed"], sort=False)[list(metrics)].mean()
     return seeds.groupby(keys, sort=False).mean().reset_index()
 
 
@@ -92,9 +96,9 @@ def _legend(figure: Any, variants: list[str]) -> None:
     figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
 
 
-def _facts(table: Frame, dataset: str) -> dict[str, Any]:
+def _facts(table: Frame, dataset: str, metric: str) -> dict[str, Any]:
     name = dataset_name(dataset)
-    groups = table.groupby(["baseline", "variant"], sort=False)["dice"]
+    groups = table.groupby(["baseline", "variant"], sort=False)[metric]
     parts = (
         f"{baseline} {variant_name(variant)} {values.median():.3f}"
         for (baseline, variant), values in groups
@@ -105,7 +109,7 @@ def _facts(table: Frame, dataset: str) -> dict[str, Any]:
         "dataset": dataset,
         "title": f"{name}: cases",
         "caption": f"Each dot is one of {table['case'].nunique()} test cases (mean over classes and seeds), protocol "
-        f"{PROTOCOL}: a missed structure counts Dice 0 and the image's diagonal. Box: quartiles and median; whiskers: "
+        f"{STRICT}: a missed structure counts Dice 0 and the image's diagonal. Box: quartiles and median; whiskers: "
         "1.5 times the box at most.",
-        "alt": f"Dice per case on {name}, medians: {', '.join(parts)}.",
+        "alt": f"{METRICS[metric].label} per case on {name}, medians: {', '.join(parts)}.",
     }

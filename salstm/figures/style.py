@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salstm.files import replacing
+from salstm.vocabulary import VARIANTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,14 +17,6 @@ INK = "#1a1a1b"
 FAINT = "#8a8a8b"
 GRID = "#d9d9da"
 PAPER = "#fefefe"
-# Okabe and Ito's colours; each variant also has its own dashes.
-VARIANTS = {
-    "plain": ("#333a40", "-"),
-    "salstm": ("#d55e00", "-"),
-    "lstmsa": ("#0072b2", "-"),
-    "stack": ("#cc79a7", "--"),
-    "convlstm": ("#009e73", "--"),
-}
 RC: dict[Any, Any] = {
     "axes.edgecolor": FAINT,
     "axes.grid": True,
@@ -68,12 +61,12 @@ def styled() -> Iterator[Any]:
 
 def colour(variant: str) -> str:
     """A variant's colour."""
-    return VARIANTS.get(variant, (INK, "-"))[0]
+    return VARIANTS[variant].colour
 
 
 def dashes(variant: str) -> str:
     """A variant's line style."""
-    return VARIANTS.get(variant, (INK, ":"))[1]
+    return VARIANTS[variant].dashes
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -18,36 +18,22 @@ x_1 = E(previous), x_2 = E(centre), x_3 = E(next):
 8. ``logits = W_y [Y_forward, Y_reverse] + b_y``: a 1x1 convolution; the forward net runs over
    (x_1, x_2), the reverse net over (x_3, x_2), with weights of their own
 
-Importing this package loads no torch; ``attach`` does. Nothing here imports anything but torch.
+Importing this package loads no torch; ``attach`` does. Nothing here imports anything but torch and
+the names of the variants.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Literal
+
+from salstm import vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from salstm.modules.wrapper import Attached
 
-VARIANTS = ("plain", "salstm", "lstmsa", "stack", "convlstm")
 ATTENTION_SIZE = 88 * 88  # the authors' constant on ACDC, though its maps have 224 * 224 positions
-
-
-def check(variant: str) -> str:
-    """Return ``variant`` if there is such a variant.
-
-    Raises:
-        ValueError: unknown name; the message suggests the nearest one and lists all.
-    """
-    if variant in VARIANTS:
-        return variant
-    near = difflib.get_close_matches(variant, VARIANTS, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise ValueError(
-        f"variant {variant!r}: no such variant.{hint} Available: {', '.join(VARIANTS)}"
-    )
 
 
 def attach(
@@ -61,7 +47,7 @@ def attach(
     Args:
         network: from ``(B, C, H, W)`` to 64 channels ``(B, 64, H, W)``, for ``plain`` to
             ``classes`` channels.
-        variant: one of ``VARIANTS``: ``plain`` (the network alone), the paper's ``salstm`` and
+        variant: one of ``salstm.vocabulary.VARIANTS``: ``plain`` (the network alone), the paper's ``salstm`` and
             ``lstmsa``, the controls ``stack`` (1x1 convolution over the three frames' features)
             and ``convlstm`` (both directions of the ConvLSTM without attention, Y = h_2).
         classes: channels of the logits.
@@ -79,7 +65,8 @@ def attach(
     """
     from salstm.modules import wrapper
 
-    return wrapper.build(network, check(variant), classes, attention_size)
+    vocabulary.check("variant", variant, vocabulary.VARIANTS)
+    return wrapper.build(network, variant, classes, attention_size)
 
 
 def from_authors(variant: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from salstm.modules import check
+from salstm.vocabulary import VARIANTS, check
 
 ENCODER = "encoder."
 CELL = {"cell0.conv": "cell.conv"}
@@ -35,7 +35,7 @@ def from_authors(variant: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
         ValueError: unknown variant, or one that the authors do not have.
         KeyError: a missing entry, or one that their module does not have.
     """
-    if check(variant) not in LAYERS:
+    if check("variant", variant, VARIANTS) not in LAYERS:
         raise ValueError(f"{variant}: not among the authors' models, which are {', '.join(LAYERS)}")
     names = _names(variant)
     found = {name for name in entries if not name.startswith(ENCODER)}

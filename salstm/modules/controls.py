@@ -38,9 +38,6 @@ class Stack(Head):
         return self.conv(torch.cat((previous, centre, following), dim=1))
 
 
-class Centre(Head):
-    """The middle frame alone: the head of ``plain``, whose features are the logits."""
-
-    def forward(self, previous: Tensor, centre: Tensor, following: Tensor) -> Tensor:
-        """Return ``centre``, ``(B, classes, H, W)``."""
-        return centre
+def stack(classes: int) -> Stack:
+    """The three frames side by side."""
+    return Stack(classes)

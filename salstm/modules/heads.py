@@ -34,6 +34,14 @@ class Head(nn.Module):
         return torch.cat([self(*(features[k : k + 1] for k in triple)) for triple in triples])
 
 
+class Centre(Head):
+    """The middle frame alone: the head of ``plain``, whose features are the logits."""
+
+    def forward(self, previous: Tensor, centre: Tensor, following: Tensor) -> Tensor:
+        """Return ``centre``, ``(B, classes, H, W)``."""
+        return centre
+
+
 class Direction(nn.Module):
     """Two steps of a ConvLSTM, neighbour then centre, and a read-out of the second step's states.
 

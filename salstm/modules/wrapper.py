@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterable
 
@@ -9,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from salstm.modules.attention import AttentionSize
-from salstm.modules.controls import Centre, Stack, convlstm
 from salstm.modules.convlstm import CHANNELS
-from salstm.modules.heads import Head
-from salstm.modules.lstmsa import lstmsa
+from salstm.modules.heads import Centre, Head
 from salstm.modules.recompute import recomputed
-from salstm.modules.salstm import salstm
+from salstm.vocabulary import PLAIN, VARIANTS
 
 
 class Attached(nn.Module):
@@ -189,15 +188,12 @@ def build(
             f"{variant}: attention_size is {attention_size!r}; "
             f"a positive number or 'map' is allowed"
         )
-    if variant == "plain":
+    if variant == PLAIN:
         return Plain(network, Centre(), variant, classes)
-    heads = {
-        "salstm": lambda: salstm(classes, attention_size),
-        "lstmsa": lambda: lstmsa(classes, attention_size),
-        "stack": lambda: Stack(classes),
-        "convlstm": lambda: convlstm(classes),
-    }
-    return Attached(network, heads[variant](), variant, CHANNELS)
+    entry = VARIANTS[variant]
+    head = getattr(importlib.import_module(entry.module), variant)
+    options = (attention_size,) if entry.attention else ()
+    return Attached(network, head(classes, *options), variant, CHANNELS)
 
 
 def _positive(size: float | str) -> bool:

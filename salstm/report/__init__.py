@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm import tables
+from salstm.analysis.comparisons import Family
 from salstm.analysis.results import (
     Collected,
     dataset_name,
@@ -17,7 +18,6 @@ from salstm.analysis.results import (
     read,
     variant_name,
 )
-from salstm.evaluation import conventions
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
 from salstm.report import completeness, pictures, provenance, verdict
@@ -33,12 +33,11 @@ from salstm.tables import (
     sparsity,
 )
 from salstm.tables.layout import Column, Table
+from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
 
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-SHOWN = "strict"
-"""The protocol that the page opens with."""
 DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking")
 SECTIONS = (
     ("verdict", "Verdict"),
@@ -60,6 +59,7 @@ def write(
     collected_in: Path,
     results: Path,
     cards: Mapping[str, Any],
+    statistics: Mapping[str, Any],
     out: Path,
     *,
     figures: Path | None = None,
@@ -71,6 +71,7 @@ def write(
         collected_in: folder that ``collect`` wrote.
         results: results/<name>, for the runs' records and the audits.
         cards: by network.
+        statistics: config's statistics; its metrics are shown.
         out: the page, or the folder that gets an ``index.html``.
         figures: folder that ``figures`` wrote; by default ``figures`` beside the page.
         phantoms: datasets whose data were made here.
@@ -78,7 +79,7 @@ def write(
     page = out if out.suffix == ".html" else out / "index.html"
     data = read(collected_in)
     drawn = pictures.listed(figures or page.parent / "figures")
-    context = _context(data, results, cards, phantoms)
+    context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
     context |= _judged(data, collected_in, cards)
     context["orders"] = _orders(data, collected_in, cards)
     context |= _drawn(drawn, figures or page.parent / "figures")
@@ -91,13 +92,17 @@ def write(
 
 
 def _context(
-    data: Collected, results: Path, cards: Mapping[str, Any], phantoms: Sequence[str]
+    data: Collected,
+    results: Path,
+    cards: Mapping[str, Any],
+    metrics: Sequence[str],
+    phantoms: Sequence[str],
 ) -> dict[str, Any]:
     """Everything that the template shows, but for the figures."""
     tidy = {
-        (dataset, protocol): numbers.comparison(data, cards, dataset, protocol)
+        (dataset, protocol): numbers.comparison(data, cards, dataset, protocol, metrics)
         for dataset in data.datasets
-        for protocol in conventions.PROTOCOLS
+        for protocol in PROTOCOLS
     }
     runs = provenance.runs(data, results, cards)
     audits = {one: provenance.audit(results, one) for one in data.datasets}
@@ -108,8 +113,12 @@ def _context(
         "variants": [{"key": one, "name": variant_name(one)} for one in data.variants],
         "matrix": completeness.matrix(data, cards),
         "gaps": completeness.gaps(data, cards),
-        "protocols": conventions.PROTOCOLS,
-        "shown": SHOWN,
+        "protocols": PROTOCOLS,
+        "shown": STRICT,
+        "selections": SELECTIONS,
+        "shares": " and ".join(
+            METRICS[one].label for one in metrics if not METRICS[one].is_distance
+        ),
         "datasets": [
             _dataset(data, cards, tidy, one, made_up=one in phantoms) for one in data.datasets
         ],
@@ -117,7 +126,7 @@ def _context(
         "audits": list(audits.values()),
         "cautions": {one: provenance.caution(found) for one, found in audits.items()},
         "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
-        "rules": [_rules(data, cards, one) for one in data.datasets],
+        "rules": [_rules(data, cards, one, metrics) for one in data.datasets],
         "runs": runs,
         "provenance": provenance.summary(runs),
         "names": {name: network_name(name, dict(cards)) for name in networks},
@@ -167,7 +176,7 @@ def _dataset(
     made_up: bool,
 ) -> dict[str, Any]:
     found = {}
-    for protocol in conventions.PROTOCOLS:
+    for protocol in PROTOCOLS:
         made = tables.build(tidy[dataset, protocol], data, cards)
         found[protocol] = [_shown_table(table) for table in made]
     beside = None if made_up else agreement.build(data, dataset)
@@ -175,10 +184,13 @@ def _dataset(
     return {"key": dataset, "name": dataset_name(dataset), "tables": found, "authors": shown}
 
 
-def _rules(data: Collected, cards: Mapping[str, Any], dataset: str) -> list[dict[str, Any]]:
+def _rules(
+    data: Collected, cards: Mapping[str, Any], dataset: str, metrics: Sequence[str]
+) -> list[dict[str, Any]]:
     """Ranks by scoring rule and scores by choice of weights, each with its finding in words."""
     moves, selection = (
-        make(data, cards, dataset) for make in (sensitivity.by_convention, sensitivity.by_selection)
+        make(data, cards, dataset, metrics)
+        for make in (sensitivity.by_convention, sensitivity.by_selection)
     )
     return [
         {**_shown_table(moves), "said": sensitivity.moved(moves)},
@@ -243,10 +255,13 @@ def _render(context: Mapping[str, Any]) -> str:
     filters = {"dataset_name": dataset_name, "groupby_run": _groups, "groupby_variant": _variants}
     filters["groupby_reading"] = _readings
     environment.filters.update(filters)
-    inlined = {
-        name: Markup((TEMPLATES / f"report.{suffix}").read_text(encoding="utf-8"))
-        for name, suffix in (("style", "css"), ("script", "js"))
+    script = Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    colours = {
+        mode: Markup(" ".join(f"--{one.name}: {getattr(one, mode)};" for one in VARIANTS.values()))
+        for mode in ("light", "dark")
     }
+    style = environment.get_template("report.css").render(colours=colours) + "\n"
+    inlined = {"style": Markup(style), "script": script}
     return environment.get_template("report.html.j2").render(context, **inlined)
 
 

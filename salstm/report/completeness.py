@@ -7,9 +7,7 @@ from typing import Any
 
 from salstm.analysis.collect import STATES
 from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
-
-STACKED_IMAGES = ("synapse", "isic2018")
-"""Datasets whose modules see the same frame three times."""
+from salstm.data.datasets import DATASETS
 
 
 def states(data: Collected) -> dict[str, int]:
@@ -55,7 +53,7 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
         text = f"The data of {which} are phantoms that this program made: simple shapes in the official file layout. "
         text += "The numbers show that the pipeline works. They say nothing about the networks or the modules."
         found.append({"kind": "warning", "title": "Phantom data", "text": text})
-    if alone := [dataset for dataset in data.datasets if dataset in STACKED_IMAGES]:
+    if alone := [dataset for dataset in data.datasets if DATASETS[dataset].frames == 1]:
         which = _listed(alone)
         text = f"On {which} a case has no neighbours that a module could use: the frame stands for its neighbours too "
         text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."

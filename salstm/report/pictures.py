@@ -10,6 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 from salstm.figures import LIST, style
 from salstm.files import read_json
+from salstm.vocabulary import VARIANTS
 
 _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>", re.S
@@ -68,5 +69,5 @@ def _own_ids(text: str, prefix: str) -> str:
 def _colours() -> dict[str, str]:
     shades = {style.INK: "currentColor", style.FAINT: "var(--faint)", style.GRID: "var(--line)"}
     shades[style.PAPER] = "var(--page)"
-    shades |= {shade: f"var(--{name})" for name, (shade, _) in style.VARIANTS.items()}
+    shades |= {one.colour: f"var(--{name})" for name, one in VARIANTS.items()}
     return {**shades, "fill: #ffffff": "fill: none"}

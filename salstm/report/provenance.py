@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from salstm.analysis.collect import folder
 from salstm.analysis.results import Collected, dataset_name, network_name, variant_name
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import conventions
 from salstm.files import read_json
+from salstm.vocabulary import Identity
 
 WARNINGS = ("in more than one split", "another split", "oddities")
 """Facts of an audit that should be 0."""
@@ -24,7 +24,7 @@ def runs(data: Collected, results: Path, cards: Mapping[str, Any]) -> list[dict[
     """One entry per cell that left a run.json: commit, device, time, command."""
     found = []
     for cell in data.cells.to_dict("records"):
-        path = folder(results, cell) / "run.json"
+        path = Identity.of(cell).folder(results) / "run.json"
         if path.is_file():
             found.append(_run(read_json(path), cell, cards))
     return found

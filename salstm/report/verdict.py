@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from salstm.analysis import statistics
-from salstm.analysis.comparisons import LOWER_IS_BETTER
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures.forest import clear
-from salstm.tables.gains import probability, scale
-from salstm.tables.layout import ABSENT, HEADINGS, number
+from salstm.tables.gains import probability
+from salstm.tables.layout import ABSENT, number
+from salstm.vocabulary import METRICS
 
 VERDICTS = ("supported", "contradicted", "undecided")
 EVERYWHERE = "All datasets"
@@ -109,17 +109,17 @@ def _summed(rows: Frame, units: Mapping[str, str]) -> dict[str, Any]:
 
 def _mean(rows: Frame, gains: np.ndarray, units: Mapping[str, str]) -> str:
     """Mean over networks with its 95 % interval; nothing where distances of different units would be added up."""
-    metric = str(rows["metric"].iloc[0]) if len(rows) else ""
-    known = {units[dataset] for dataset in rows["dataset"]} if metric in LOWER_IS_BETTER else {"%"}
-    if not len(gains) or len(known) > 1:
+    if not len(gains):
         return ABSENT
-    factor = scale(metric)
-    data = statistics.clusters(gains * factor, np.arange(len(gains)))
+    metric = METRICS[str(rows["metric"].iloc[0])]
+    known = {metric.unit_in(units[dataset]) for dataset in rows["dataset"]}
+    if len(known) > 1:
+        return ABSENT
+    data = statistics.clusters(gains * metric.scale, np.arange(len(gains)))
     low, high = statistics.interval(data, np.random.default_rng(0), method="t")
-    text = f"{number(data.mean, signed=True)} {known.pop()}" if metric in LOWER_IS_BETTER else ""
-    text = text or number(data.mean, signed=True)
+    text = number(data.mean, signed=True) + f" {known.pop()}" * metric.is_distance
     return text if math.isnan(low) else f"{text} [{number(low)}, {number(high)}]"
 
 
 def _measure(name: str) -> str:
-    return {"macs": "multiply-adds"}.get(name, HEADINGS.get(name, name).split(" [")[0])
+    return METRICS[name].label if name in METRICS else {"macs": "multiply-adds"}.get(name, name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from salstm.analysis import results
+from salstm.analysis.comparisons import Family
 from salstm.analysis.results import Collected, Frame
-from salstm.evaluation import conventions
 from salstm.files import replacing, write_csv
 from salstm.tables import (
     agreement,
@@ -23,6 +23,7 @@ from salstm.tables import (
     sparsity,
 )
 from salstm.tables.layout import Table
+from salstm.vocabulary import PROTOCOLS
 
 JUDGED = ("comparisons", "ranking", "pairs")
 log = logging.getLogger(__name__)
@@ -43,20 +44,20 @@ def write(
     Args:
         collected_in: folder that ``collect`` wrote.
         cards: by network.
-        statistics: config's statistics.
+        statistics: config's statistics; its metrics are shown.
         out: the folder of the tables.
         phantoms: datasets that are made up; their ids are those of the official files, their cases are not.
     """
-    data = results.read(collected_in)
+    data, metrics = results.read(collected_in), Family(**statistics).metrics
     judged = {one: results.judged(collected_in, one) for one in JUDGED}
     for dataset in data.datasets:
-        for protocol in conventions.PROTOCOLS:
-            tidy = numbers.comparison(data, cards, dataset, protocol)
+        for protocol in PROTOCOLS:
+            tidy = numbers.comparison(data, cards, dataset, protocol, metrics)
             tables = build(tidy, data, cards)
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
-        for table in others(data, judged, cards, dataset, made_up=dataset in phantoms):
+        for table in others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms):
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])
@@ -68,6 +69,7 @@ def others(
     judged: Mapping[str, Frame],
     cards: Mapping[str, Any],
     dataset: str,
+    metrics: Sequence[str],
     *,
     made_up: bool = False,
 ) -> list[Table]:
@@ -78,16 +80,17 @@ def others(
         judged: ``JUDGED`` as ``claims`` wrote them.
         cards: by network.
         dataset: one of the datasets.
+        metrics: those that are shown.
         made_up: whether its cases are phantoms, which nobody else has scored.
     """
     comparisons = judged["comparisons"]
     unit = numbers.units(data, comparisons)[dataset]
-    metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
+    declared = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
     found = [
-        *(gains.build(comparisons, cards, dataset, metric, unit) for metric in metrics),
+        *(gains.build(comparisons, cards, dataset, metric, unit) for metric in declared),
         ranking.build(data, judged, cards, dataset),
-        sensitivity.by_convention(data, cards, dataset),
-        sensitivity.by_selection(data, cards, dataset),
+        sensitivity.by_convention(data, cards, dataset, metrics),
+        sensitivity.by_selection(data, cards, dataset, metrics),
         cost.build(data, cards, dataset),
         sparsity.build(data, cards, dataset),
         None if made_up else agreement.build(data, dataset),

@@ -10,9 +10,9 @@ import numpy as np
 
 from salstm.analysis import authors_logs
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
-from salstm.tables.layout import HEADINGS, SCALE, Cell, Column, Row, Table, number
+from salstm.tables.layout import Cell, Column, Row, Table, number
+from salstm.vocabulary import METRICS, SELECTIONS
 
-SELECTIONS = {"last": "last", "best_test": "best on test"}
 SEED = 0
 NOTES = (
     "n = volumes of our test part that stand in the authors' logs of MT-UNet with each module on ACDC. Both are means "
@@ -32,10 +32,10 @@ def build(data: Collected, dataset: str, resamples: int = 10_000) -> Table | Non
     table = authors_logs.agreement(pairs, np.random.default_rng(SEED), resamples=resamples)
     columns = [Column("", "n")]
     for metric in authors_logs.METRICS:
-        heading = HEADINGS[metric].format(unit="voxel")
+        heading = METRICS[metric].heading("voxel")
         columns += [Column(heading, one) for one in ("ours", "theirs", "difference", "limits")]
     rows = [
-        Row((variant_name(names[0]), SELECTIONS[names[1]]), tuple(_row(part)))
+        Row((variant_name(names[0]), SELECTIONS[names[1]].words), tuple(_row(part)))
         for names, part in _groups(table)
     ]
     title = f"{dataset_name(dataset)}: ours and the authors' own numbers"
@@ -55,7 +55,7 @@ def _row(part: Frame) -> list[Cell]:
     cases = int(part["cases"].iloc[0])
     cells = [Cell(str(cases), float(cases))]
     for metric in authors_logs.METRICS:
-        cells += _cells(metrics[metric], SCALE[metric])
+        cells += _cells(metrics[metric], METRICS[metric].scale)
     return cells
 
 

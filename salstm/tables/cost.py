@@ -15,6 +15,7 @@ from salstm.analysis.results import (
     variant_name,
 )
 from salstm.tables.layout import Cell, Column, Row, Table, number
+from salstm.vocabulary import PLAIN
 
 COUNTS = {
     "parameters": ("Parameters", "M", 1e6, 2),
@@ -35,7 +36,7 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
     """The cost table of a dataset: network and variant a row; each count, and how many times the plain one's."""
     part = data.of(dataset)
     values = _values(part)
-    shown = [name for name in (*COUNTS, *RUNS) if name in values and values[name].notna().any()]
+    shown = [name for name in (*COUNTS, *RUNS) if values[name].notna().any()]
     columns = [column for name in shown for column in _columns(name)]
     rows = [
         Row(
@@ -78,6 +79,6 @@ def _columns(name: str) -> tuple[Column, Column]:
 def _cells(values: Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
     size, decimals = {**COUNTS, **RUNS}[name][2:]
     value = float(values.get((baseline, variant), math.nan)) / size
-    plain = float(values.get((baseline, "plain"), math.nan)) / size
+    plain = float(values.get((baseline, PLAIN), math.nan)) / size
     ratio = value / plain if plain else math.nan
     return Cell(number(value, decimals), value), Cell(number(ratio), ratio)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from salstm.analysis.comparisons import LOWER_IS_BETTER
 from salstm.analysis.results import Frame, dataset_name, network_name, variant_name
-from salstm.evaluation.conventions import PROTOCOLS
-from salstm.tables.layout import ABSENT, HEADINGS, Cell, Column, Row, Table, number
+from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
+from salstm.vocabulary import METRICS, PROTOCOLS
 
 _COUNTS = ("cases", "groups", "seeds")
 
@@ -28,7 +27,7 @@ def build(
     """
     chosen = (comparisons["dataset"] == dataset) & (comparisons["metric"] == metric)
     rows = comparisons[chosen].to_dict("records")
-    name = heading(metric, unit)
+    name = METRICS[metric].heading(unit)
     columns = [Column(name, one) for one in ("plain", "module", "gain", "from", "to")]
     columns += [Column("Test", one) for one in ("p", "p (Holm)", "least p")]
     columns += [Column("Size", "d"), Column("Seeds", "sd"), Column("Seeds", "gain / sd")]
@@ -49,22 +48,10 @@ def build(
     )
 
 
-def heading(metric: str, unit: str) -> str:
-    """A metric as a heading, with its unit."""
-    return HEADINGS.get(
-        metric, f"{metric} [{'{unit}' if metric in LOWER_IS_BETTER else '%'}]"
-    ).format(unit=unit)
-
-
-def scale(metric: str) -> float:
-    """What a value is multiplied by when printed: overlaps are in percent."""
-    return 1.0 if metric in LOWER_IS_BETTER else 100.0
-
-
 def ends(row: Mapping[str, Any]) -> tuple[float, float]:
     """The interval of a gain, which has its sign turned for distances; lower end first."""
     low, high = row["low"], row["high"]
-    return (-high, -low) if row["metric"] in LOWER_IS_BETTER else (low, high)
+    return (low, high) if METRICS[row["metric"]].sign > 0 else (-high, -low)
 
 
 def probability(value: float) -> str:
@@ -75,7 +62,7 @@ def probability(value: float) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[Cell]:
-    unit, low, high = scale(row["metric"]), *ends(row)
+    unit, low, high = METRICS[row["metric"]].scale, *ends(row)
     values = [row["plain"], row["with_module"], row["improvement"], low, high]
     cells = [_cell(value * unit, row, signed=at > 1) for at, value in enumerate(values)]
     cells += [Cell(probability(row[key]), row[key]) for key in ("p", "p_holm", "smallest_p")]

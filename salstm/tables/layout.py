@@ -17,9 +17,8 @@ from salstm.analysis.results import (
 )
 from salstm.evaluation import conventions
 from salstm.tables.numbers import MEAN
+from salstm.vocabulary import METRICS, PLAIN, PROTOCOLS
 
-HEADINGS = {"dice": "Dice [%]", "hd95": "HD95 [{unit}]"}
-SCALE = {"dice": 100.0, "hd95": 1.0}
 MARKS = {1: "best", 2: "second"}
 ABSENT = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -128,7 +127,7 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
         for variant in part.variants:
             cells = (_number(table.loc[(one, variant, metric, label)], part) for label in classes)
             rows.append(Row((ours, variant_name(variant)), tuple(cells)))
-        known = [table.loc[(one, "plain", metric, label)] for label in classes if _has_plain(part)]
+        known = [table.loc[(one, PLAIN, metric, label)] for label in classes if _has_plain(part)]
         if any(not math.isnan(row["published"]) for row in known):
             rows.append(Row((name, "plain, published"), tuple(_published(row) for row in known)))
     title = f"{dataset_name(dataset)}, protocol {protocol}: {heading} by class"
@@ -172,7 +171,7 @@ def _metric_block(means: Any, metric: str, variants: list[str], part: Collected)
         for variant in variants:
             yield _number(means.loc[(baseline, variant, metric, MEAN)], part)
         if _has_plain(part):
-            row = means.loc[(baseline, "plain", metric, MEAN)]
+            row = means.loc[(baseline, PLAIN, metric, MEAN)]
             yield from (_published(row), _difference(row))
 
     return columns, cells
@@ -196,7 +195,7 @@ def _cost_block(part: Collected, name: str) -> _Block:
 def _number(row: Series, part: Collected) -> Cell:
     """Ours: mean and sd over the seeds; where there is none, the title says why."""
     _, variant, metric, _ = row.name
-    scale = SCALE[metric]
+    scale = METRICS[metric].scale
     value, key = row["mean"] * scale, f"{row.name[0]}/{variant}"
     if math.isnan(value):
         return Cell(ABSENT, title=_why(row, part), key=key)
@@ -208,7 +207,7 @@ def _number(row: Series, part: Collected) -> Cell:
 
 
 def _published(row: Series) -> Cell:
-    value = row["published"] * SCALE[row.name[2]]
+    value = row["published"] * METRICS[row.name[2]].scale
     if math.isnan(value):
         return Cell(ABSENT)
     text = number(value) + ("" if row["comparable"] else "*")
@@ -217,7 +216,7 @@ def _published(row: Series) -> Cell:
 
 
 def _difference(row: Series) -> Cell:
-    value = row["difference"] * SCALE[row.name[2]]
+    value = row["difference"] * METRICS[row.name[2]].scale
     return Cell(number(value, signed=True), value)
 
 
@@ -244,7 +243,7 @@ def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
     notes = [
         f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}. {spread} "
         "Averaged over the cases of each class, then over classes, seeds last.",
-        f"Protocol {first['protocol']}: {conventions.PROTOCOLS[first['protocol']].description}",
+        f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
         f"Convention {first['convention']}: {convention.description}",
         _holes(means),
         "Best in bold, second underlined.",
@@ -263,7 +262,7 @@ def _holes(means: Frame) -> str:
     parts = []
     for metric, rows in means.groupby("metric", sort=False):
         parts.append(
-            f"{HEADINGS[str(metric)].split(' [')[0]}: {rows['undefined'].sum()} of {rows['values'].sum()} "
+            f"{METRICS[str(metric)].label}: {rows['undefined'].sum()} of {rows['values'].sum()} "
             f"values undefined and left out"
         )
     one = means[means["metric"] == means["metric"].iloc[0]].groupby("variant", sort=False)
@@ -299,7 +298,7 @@ def _indexed(numbers: Frame) -> Frame:
 
 def _heading(metric: str, numbers: Frame) -> str:
     unit = numbers.loc[numbers["metric"] == metric, "unit"].iloc[0]
-    return HEADINGS[metric].format(unit=unit)
+    return METRICS[metric].heading(unit)
 
 
 def _metrics(numbers: Frame) -> list[str]:
@@ -311,4 +310,4 @@ def _names(numbers: Frame) -> tuple[str, str]:
 
 
 def _has_plain(part: Collected) -> bool:
-    return "plain" in part.variants
+    return PLAIN in part.variants

@@ -5,7 +5,7 @@ Order of aggregation: the cases of each class, then the classes, then the seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,28 @@ import pandas as pd
 from salstm.analysis.results import Collected, Frame, Series, classes_of
 from salstm.evaluation import conventions
 from salstm.tables import published
+from salstm.vocabulary import METRICS, PROTOCOLS, STRICT
 
-METRICS = {"dice": "higher", "hd95": "lower"}
-"""The metrics of the tables, and which way is better."""
 MEAN = "mean"
 """Stands in the column ``class`` for the mean over the classes."""
 _KEYS = ["baseline", "variant", "metric", "class"]
 
 
-def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol: str) -> Frame:
+def comparison(
+    data: Collected,
+    cards: Mapping[str, Any],
+    dataset: str,
+    protocol: str,
+    metrics: Sequence[str],
+) -> Frame:
     """Every number of a dataset's tables under a protocol.
 
     Args:
         data: what was collected.
         cards: by network.
         dataset: as in config.yaml.
-        protocol: 'paper' or 'strict'.
+        protocol: a name in ``salstm.vocabulary.PROTOCOLS``.
+        metrics: those that are shown.
 
     Returns:
         One row per network, variant, metric and class (and ``mean`` over the classes), in the grid's order, also
@@ -41,12 +47,13 @@ def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol
     """
     part = data.of(dataset)
     rows = conventions.under_protocol(part.scores, protocol)
-    frame = _grid(part, dataset).merge(_summary(rows), on=_KEYS, how="left")
+    frame = _grid(part, dataset, metrics).merge(_summary(rows, metrics), on=_KEYS, how="left")
     for count in ("seeds", "values", "undefined", "missed", "invented", "cases"):
         frame[count] = frame[count].fillna(0).astype(int)
     frame["rank"] = _rank(frame)
-    frame["unit"] = np.where(frame["metric"] == "dice", "fraction", unit_of(rows))
-    chosen = conventions.PROTOCOLS[protocol]
+    distances = [name for name in metrics if METRICS[name].is_distance]
+    frame["unit"] = np.where(frame["metric"].isin(distances), unit_of(rows), "fraction")
+    chosen = PROTOCOLS[protocol]
     refused = conventions.refusals(part.scores, protocol).get(dataset, "")
     fixed: dict[str, Any] = {"dataset": dataset, "protocol": protocol, "refused": refused}
     fixed |= {"convention": chosen.convention_for(dataset), "selection": chosen.selection}
@@ -55,17 +62,18 @@ def comparison(data: Collected, cards: Mapping[str, Any], dataset: str, protocol
     ]
 
 
-def per_seed(rows: Frame) -> Frame:
+def per_seed(rows: Frame, metrics: Sequence[str]) -> Frame:
     """Average scored rows over the cases of each class, then over the classes, seed by seed.
 
     Args:
         rows: of one dataset, as from ``salstm.evaluation.conventions.under_protocol``.
+        metrics: the columns.
 
     Returns:
         Columns baseline, variant, seed, metric, class (a name, or ``mean``), value.
     """
     keys = ["baseline", "variant", "seed"]
-    metrics = list(METRICS)
+    metrics = list(metrics)
     classes = rows.groupby([*keys, "class"], sort=False)[metrics].mean().reset_index()
     means = classes.groupby(keys, sort=False)[metrics].mean().reset_index()
     both = pd.concat([classes, means.assign(**{"class": MEAN})], ignore_index=True)
@@ -80,8 +88,8 @@ def unit_of(rows: Frame) -> str:
 
 def units(data: Collected, comparisons: Frame) -> dict[str, str]:
     """Unit of the distances of each dataset under the protocol of the declared comparisons."""
-    declared = comparisons["protocol"].iloc[0] if len(comparisons) else "strict"
-    protocol, found = conventions.PROTOCOLS[declared], {}
+    declared = comparisons["protocol"].iloc[0] if len(comparisons) else STRICT
+    protocol, found = PROTOCOLS[declared], {}
     for dataset in data.datasets:
         scope = conventions.CONVENTIONS[protocol.convention_for(dataset)].scope
         rows = data.scores
@@ -89,21 +97,21 @@ def units(data: Collected, comparisons: Frame) -> dict[str, str]:
     return found
 
 
-def _summary(rows: Frame) -> Frame:
+def _summary(rows: Frame, metrics: Sequence[str]) -> Frame:
     """Mean and sd over seeds, and the counts behind them."""
-    seeds = per_seed(rows).groupby(_KEYS, sort=False)["value"]
+    seeds = per_seed(rows, metrics).groupby(_KEYS, sort=False)["value"]
     table = seeds.agg(mean="mean", sd="std", seeds="count").reset_index()
-    return table.merge(_counts(rows), on=_KEYS, how="left")
+    return table.merge(_counts(rows, metrics), on=_KEYS, how="left")
 
 
-def _counts(rows: Frame) -> Frame:
+def _counts(rows: Frame, metrics: Sequence[str]) -> Frame:
     """How many values stand behind each number, and how many of them are holes."""
     tally = rows.assign(
         missed=rows["state"].to_numpy() == "missed", invented=rows["state"].to_numpy() == "invented"
     )
     long = tally.melt(
         ["baseline", "variant", "class", "case", "missed", "invented"],
-        list(METRICS),
+        list(metrics),
         var_name="metric",
     )
     long["undefined"] = long["value"].isna()
@@ -121,18 +129,17 @@ def _counts(rows: Frame) -> Frame:
     )
 
 
-def _grid(part: Collected, dataset: str) -> Frame:
+def _grid(part: Collected, dataset: str, metrics: Sequence[str]) -> Frame:
     """All rows that a dataset's tables have, done or not."""
-    classes = [*classes_of(dataset, part.scores), MEAN]
+    classes = [*classes_of(dataset), MEAN]
     cells = part.cells.drop_duplicates(["baseline", "variant"])[["baseline", "variant"]]
-    axes = pd.MultiIndex.from_product([list(METRICS), classes], names=["metric", "class"])
+    axes = pd.MultiIndex.from_product([list(metrics), classes], names=["metric", "class"])
     return cells.merge(axes.to_frame(index=False), how="cross")
 
 
 def _rank(frame: Frame) -> Series:
     """1 for the best of each metric and class; NaN where there is no number."""
-    falling = frame["metric"].map(METRICS) == "higher"
-    signed = frame["mean"].where(~falling, -frame["mean"])
+    signed = -frame["mean"] * [METRICS[name].sign for name in frame["metric"]]
     return signed.groupby([frame["metric"], frame["class"]]).rank(method="min")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from salstm.vocabulary import PAPER, PLAIN
+
 SCALE = {"percent": 0.01}
-COMPARABLE_UNDER = "paper"
+COMPARABLE_UNDER = PAPER
 """Published numbers choose their weights on the test set: no other protocol can be held against them."""
 
 
@@ -18,7 +20,7 @@ def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> di
     Args:
         card: of the network.
         dataset: as in config.yaml.
-        metric: 'dice', 'hd95', 'iou'.
+        metric: a name in ``salstm.vocabulary.METRICS``.
         variant: rows of a card without a ``variant`` are of the plain network.
 
     Returns:
@@ -29,7 +31,7 @@ def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> di
     rows = [
         row
         for row in card.get("published") or []
-        if (row["dataset"], row["metric"], row.get("variant", "plain")) == wanted
+        if (row["dataset"], row["metric"], row.get("variant", PLAIN)) == wanted
     ]
     if not rows:
         return None

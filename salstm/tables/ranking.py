@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
-from salstm.tables.layout import HEADINGS, Cell, Column, Row, Table, number
+from salstm.tables.layout import Cell, Column, Row, Table, number
+from salstm.vocabulary import METRICS
 
 LEVEL = 0.05
 COLUMNS = ("rank", "from", "to", "first [%]", "better than", "worse than")
@@ -48,7 +49,7 @@ def build(
         for baseline in data.baselines(dataset)
         for variant in data.variants
     ]
-    heads = [str(HEADINGS.get(metric, metric)).split(" [")[0] for metric in metrics]
+    heads = [METRICS[metric].label for metric in metrics]
     columns = tuple(Column(head, name) for head in heads for name in COLUMNS)
     return Table(
         f"{dataset}_ranking",

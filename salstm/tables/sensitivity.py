@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from salstm.analysis import comparisons
@@ -11,22 +11,23 @@ from salstm.analysis.results import Collected, Series, dataset_name, network_nam
 from salstm.evaluation import conventions
 from salstm.tables import numbers
 from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
-
-METRICS = {"dice": "Dice", "hd95": "HD95"}
-SELECTIONS = {"last": "last", "best_val": "best val", "best_test": "best test"}
-PROTOCOL = "strict"
+from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT
 
 
-def by_convention(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
+def by_convention(
+    data: Collected, cards: Mapping[str, Any], dataset: str, metrics: Sequence[str]
+) -> Table:
     """Ranks of all networks and variants of a dataset under every convention; 'moves' is how far they go."""
     part = data.of(dataset)
-    selection = conventions.PROTOCOLS[PROTOCOL].selection
+    selection = PROTOCOLS[STRICT].selection
     columns, ranked = [], {}
-    for metric, name in METRICS.items():
+    for metric in metrics:
         table = comparisons.ranks(part.scores, selection, metric).drop(columns="flips")
         table = table.set_index(["baseline", "variant"]).drop(columns="dataset")
         ranked[metric] = table.dropna(axis=1, how="all")
-        columns += [Column(f"{name}, rank", one) for one in (*ranked[metric], "moves")]
+        columns += [
+            Column(f"{METRICS[metric].label}, rank", one) for one in (*ranked[metric], "moves")
+        ]
     rows = [
         Row(
             (network_name(baseline, dict(cards)), variant_name(variant)),
@@ -45,30 +46,30 @@ def by_convention(data: Collected, cards: Mapping[str, Any], dataset: str) -> Ta
             "The same predictions (weights chosen on validation), scored under each rule; 1 is best, equal means share "
             "the better rank. Moves: the largest rank minus the smallest; bold where it is not 0.",
             *(f"{name}: {rule.description}" for name, rule in conventions.CONVENTIONS.items()),
-            *(
-                f"Not strict: {why}."
-                for why in conventions.refusals(part.scores, PROTOCOL).values()
-            ),
+            *(f"Not strict: {why}." for why in conventions.refusals(part.scores, STRICT).values()),
         ),
     )
 
 
-def by_selection(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
+def by_selection(
+    data: Collected, cards: Mapping[str, Any], dataset: str, metrics: Sequence[str]
+) -> Table:
     """Scores of a dataset under each choice of weights, and what choosing on the test set adds."""
     part = data.of(dataset)
-    convention = conventions.PROTOCOLS[PROTOCOL].convention_for(dataset)
-    found = comparisons.optimism(part.scores, convention, list(METRICS))
+    convention = PROTOCOLS[STRICT].convention_for(dataset)
+    found = comparisons.optimism(part.scores, convention, metrics)
     shown = [*SELECTIONS, "optimism"]
     means = found.groupby(["baseline", "variant", "metric"])[shown].mean()
     unit = numbers.units(data, found.iloc[:0])[dataset]
-    heads = {"dice": "Dice [%]", "hd95": f"HD95 [{unit}]"}
-    names = [*SELECTIONS.values(), "optimism"]
+    names = [*(one.label for one in SELECTIONS.values()), "optimism"]
+    falling = [METRICS[metric].label for metric in metrics if METRICS[metric].sign < 0]
+    less = f" (for {' and '.join(falling)} it takes off)" if falling else ""
     rows = [
         Row(
             (network_name(baseline, dict(cards)), variant_name(variant)),
             tuple(
                 _score(means, (baseline, variant, metric), name)
-                for metric in METRICS
+                for metric in metrics
                 for name in shown
             ),
         )
@@ -79,15 +80,12 @@ def by_selection(data: Collected, cards: Mapping[str, Any], dataset: str) -> Tab
         f"{dataset}_selection",
         f"{dataset_name(dataset)}: choice of the weights",
         ("Network", "Variant"),
-        tuple(Column(heads[metric], name) for metric in METRICS for name in names),
+        tuple(Column(METRICS[metric].heading(unit), name) for metric in metrics for name in names),
         tuple(rows),
         (
             f"Convention {convention}, means over classes, cases and seeds. Optimism: best test minus best val, "
-            "which is what choosing the weights on the test set adds to a published score (for HD95 it takes off).",
-            *(
-                f"Not strict: {why}."
-                for why in conventions.refusals(part.scores, PROTOCOL).values()
-            ),
+            f"which is what choosing the weights on the test set adds to a published score{less}.",
+            *(f"Not strict: {why}." for why in conventions.refusals(part.scores, STRICT).values()),
         ),
     )
 
@@ -126,5 +124,5 @@ def _ranks(table: Any, baseline: str, variant: str) -> list[Cell]:
 def _score(means: Any, key: tuple[str, str, str], name: str) -> Cell:
     if key not in means.index:
         return Cell(ABSENT)
-    value = float(means.loc[key, name]) * (100.0 if key[2] == "dice" else 1.0)
+    value = float(means.loc[key, name]) * METRICS[key[2]].scale
     return Cell(number(value, signed=name == "optimism"), value)

@@ -8,8 +8,9 @@ from typing import Any
 
 from salstm.analysis.results import Collected, dataset_name, network_name
 from salstm.tables.layout import Cell, Column, Row, Table, number
+from salstm.vocabulary import ATTENTION, VARIANTS
 
-MODELS = {"salstm": "SALSTM", "lstmsa": "LSTMSA", "attention": "self-attention"}
+MODELS = {name: VARIANTS[name].label for name in ATTENTION} | {"attention": "self-attention"}
 MEASURES = {"l1": "L1 per entry", "ratio": "L1 / L2"}
 DEFINITION = (
     "Layer l is the trained module applied l + 1 times: the mean of its two directions' outputs is the next layer's "

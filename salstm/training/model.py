@@ -11,6 +11,7 @@ from torch import nn
 from salstm.data.datasets import Dataset
 from salstm.modules import ATTENTION_SIZE, attach
 from salstm.modules.wrapper import Attached
+from salstm.vocabulary import PLAIN
 
 FEATURES = 64
 """Channels of the network under a module."""
@@ -44,7 +45,7 @@ def assemble(
     Args:
         build: ``(in_channels=, out_channels=, image_size=, **options) -> nn.Module``.
         recipe: as ``salstm.recipes.resolve`` gives it.
-        variant: one of ``salstm.modules.VARIANTS``.
+        variant: one of ``salstm.vocabulary.VARIANTS``.
         channels: of the frames, 1 or 3.
         classes: foreground classes.
         seed: of the initialisation; the caller's random state is left as it was.
@@ -58,7 +59,7 @@ def assemble(
         torch.manual_seed(seed)
         network = build(
             in_channels=channels,
-            out_channels=logits if variant == "plain" else FEATURES,
+            out_channels=logits if variant == PLAIN else FEATURES,
             image_size=recipe["size"],
             **options,
         )

@@ -15,6 +15,7 @@ from salstm.modules.wrapper import Attached
 from salstm.training import losses, multiscale
 from salstm.training.errors import TrainingError
 from salstm.training.machine import Machine
+from salstm.vocabulary import PLAIN
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Step:
         self.micro_batch = min(machine.micro_batch or recipe["batch"], recipe["batch"])
         # Three passes of the network are worth it; the compiled step would be another graph.
         self._may_recompute = (
-            model.variant != "plain" and recipe["frames"] > 1 and not machine.compile
+            model.variant != PLAIN and recipe["frames"] > 1 and not machine.compile
         )
         self._fits = False
         self._cases: list[str] = []

@@ -32,10 +32,9 @@ from salstm.training.progress import Progress
 from salstm.training.selection import selection_score
 from salstm.training.step import Step
 from salstm.training.tensorboard import board
+from salstm.vocabulary import SELECTIONS
 
 log = logging.getLogger(__name__)
-
-SELECTIONS = ("last", "best_val", "best_test")
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,9 @@ class Trainer:
         if not last and epoch % self.recipe["evaluate_every"]:
             return {}
         improved = {}
-        for selection, split in (("best_val", "val"), ("best_test", "test")):
+        for selection, entry in SELECTIONS.items():
+            if not (split := entry.split):
+                continue
             score = self._score(self.store.split(split), split)
             row[f"{split}_dice"] = score
             # A score that is not defined never beats one that is; while none is, the latest evaluation counts.

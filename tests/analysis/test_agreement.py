@@ -12,6 +12,7 @@ from salstm.analysis import authors_logs, results
 from salstm.analysis.results import Collected
 from salstm.figures import agreement as figure
 from salstm.tables import agreement, formats
+from salstm.vocabulary import DECLARED
 from tests import synthetic
 from tests.analysis.test_authors_logs import scored
 
@@ -64,7 +65,12 @@ def test_without_a_shared_volume_there_is_neither(tmp_path):
 def test_phantoms_with_the_official_ids_are_not_compared(data):
     empty = {one: data.cells.iloc[:0].assign(metric="") for one in tables.JUDGED}
     keys = [
-        {table.key for table in tables.others(data, empty, synthetic.cards(), "acdc", made_up=one)}
+        {
+            table.key
+            for table in tables.others(
+                data, empty, synthetic.cards(), "acdc", DECLARED, made_up=one
+            )
+        }
         for one in (False, True)
     ]
     assert keys[0] - keys[1] == {"acdc_authors"}

@@ -90,7 +90,7 @@ def exported(tmp_path: Path) -> Path:
     analyse.write(
         folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, synthetic.GRID
     )
-    exports.write(folder, tmp_path, tmp_path / "data")
+    exports.write(folder, tmp_path, {}, tmp_path / "data")
     return tmp_path
 
 
@@ -162,7 +162,7 @@ def test_the_crate_describes_every_file_and_every_run(tmp_path):
     }  # fmt: skip
     write_json(tmp_path / "results/acdc/mtunet/plain/seed0/run.json", record)
     for name in ("one", "two"):
-        exports.write(folder, tmp_path / "results", tmp_path / name)
+        exports.write(folder, tmp_path / "results", {}, tmp_path / name)
     written = (tmp_path / "one/ro-crate-metadata.json").read_bytes()
     assert written == (tmp_path / "two/ro-crate-metadata.json").read_bytes()
     crate: Any = ROCrate(tmp_path / "one")  # the library reads what it is given
@@ -188,6 +188,6 @@ def test_the_crate_describes_every_file_and_every_run(tmp_path):
 
 def test_exports_of_nothing(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
-    exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, tmp_path / "data")
+    exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, {}, tmp_path / "data")
     assert json.loads((tmp_path / "data/summary.json").read_text()) == {}
     assert (tmp_path / "data/challenger_paper_dice.csv").read_text().count("\n") == 1

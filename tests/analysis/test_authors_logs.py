@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from salstm.analysis import authors_logs
-from salstm.evaluation.scoring import COLUMNS
+from salstm.columns import COLUMNS
 
 
 def scored(shift, *, cases=None, seeds=(0, 1), variant="salstm", baseline="mtunet"):
@@ -20,13 +20,16 @@ def scored(shift, *, cases=None, seeds=(0, 1), variant="salstm", baseline="mtune
         for seed in seeds:
             for name, offset in (("RV", -0.3), ("MYO", 0.1), ("LV", 0.2)):
                 away = offset + (0.5 if seed else -0.5) * (len(seeds) > 1)
-                row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "baseline": baseline}
+                row = dict.fromkeys(COLUMNS["scores"], 1.0) | {
+                    "dataset": "acdc",
+                    "baseline": baseline,
+                }
                 row |= {"variant": variant, "seed": seed, "scope": "inner", "class": name}
                 row |= {"selection": record["selection"], "case": record["case"]}
                 row |= {"group": record["case"][:10], "dice": record["dice"] + shift + away}
                 row |= {"hd95": record["hd95"] + 2 * shift + away, "prediction_voxels": 9}
                 rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
 
 
 class TestLogs:

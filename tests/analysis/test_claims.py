@@ -11,8 +11,8 @@ import pytest
 from salstm.analysis import claims
 from salstm.analysis.claims import Claim, Claims
 from salstm.analysis.comparisons import Family
+from salstm.columns import COLUMNS
 from salstm.data.datasets import DATASETS
-from salstm.evaluation.scoring import COLUMNS
 
 FILE = Path(__file__).parents[2] / "claims.yaml"
 GRID = {"acdc": ["mtunet", "merit"]}
@@ -43,7 +43,10 @@ def scored(gains, *, seeds=(0, 1, 2), groups=12, noise=0.005):
             for seed in seeds:
                 for k in range(groups):
                     value = 0.8 + gain * (variant == "salstm") + generator.normal(0, noise)
-                    row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "divided_groups": 0}
+                    row = dict.fromkeys(COLUMNS["scores"], 1.0) | {
+                        "dataset": "acdc",
+                        "divided_groups": 0,
+                    }
                     row |= {"baseline": baseline}
                     row |= {"variant": variant, "seed": seed, "selection": "best_val"}
                     row |= {"scope": "native", "case": f"c{k}", "group": f"g{k}", "class": "LV"}
@@ -51,7 +54,7 @@ def scored(gains, *, seeds=(0, 1, 2), groups=12, noise=0.005):
                         row
                         | {"dice": value, "hd95": 1 + gain * (variant == "salstm"), "unit": "mm"}
                     )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
 
 
 def costs(**macs):
@@ -69,7 +72,7 @@ def judge(claim, scores=None, cost=None, *, family=FAMILY, seeds=3, limits=()):
     table = claims.evaluate(
         Claims(seeds, [claim]), scores, cost, family, np.random.default_rng(0), limits=limits
     )
-    assert list(table.columns) == list(claims.COLUMNS)
+    assert list(table.columns) == list(COLUMNS["claims"])
     (row,) = table.to_dict("records")
     return row
 
@@ -137,7 +140,7 @@ class TestImproves:
         assert row["estimate"] == pytest.approx(0.5)
 
     def test_nothing_at_all(self):
-        row = judge(improves(), pd.DataFrame(columns=list(COLUMNS)))
+        row = judge(improves(), pd.DataFrame(columns=list(COLUMNS["scores"])))
         assert row["verdict"] == "undecided"
         assert row["done"] == 0
         assert math.isnan(row["estimate"])
@@ -209,7 +212,7 @@ class TestFile:
     def test_empty_run_decides_nothing(self):
         table = claims.evaluate(
             claims.read(FILE),
-            pd.DataFrame(columns=list(COLUMNS)),
+            pd.DataFrame(columns=list(COLUMNS["scores"])),
             costs(),
             Family(resamples=100),
             np.random.default_rng(0),

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from salstm.analysis import collect
+from salstm.columns import COLLECTED, COLUMNS
 from salstm.files import write_json
 
 GRID = {"grid": {"acdc": ["unet", "mtunet"]}, "variants": ["plain", "salstm"], "seeds": [0]}
@@ -23,13 +24,14 @@ def results(tmp_path):
             {
                 **{"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0},
                 **{"selection": selection, "scope": "native", "case": case, "group": case},
-                **{"class": "RV", "dice": 0.1 + 0.2, "unit": "mm"},
+                **{"class": "RV", "dice": 0.1 + 0.2, "unit": "mm", "divided_groups": 0},
             }
             for selection in ("best_test", "best_val", "last")
             for case in ("001", "002")
         ]
-    ).to_csv(done / "scores.csv", index=False)
-    pd.DataFrame({"epoch": [1], "loss": [0.5]}).to_csv(done / "history.csv", index=False)
+    ).reindex(columns=list(COLUMNS["scores"])).to_csv(done / "scores.csv", index=False)
+    curve = pd.DataFrame({"epoch": [1], "loss": [0.5]})
+    curve.reindex(columns=list(collect.CURVE)).to_csv(done / "history.csv", index=False)
     best = {"best_val": {"epoch": 3, "score": 0.9}, "best_test": {"epoch": 4, "score": 0.8}}
     write_json(
         done / "run.json",
@@ -43,9 +45,10 @@ def results(tmp_path):
     running = root / "acdc/mtunet/plain/seed0/logs/train.log"
     running.parent.mkdir(parents=True)
     running.write_text("12:00:00 INFO epoch 1/5 loss 0.3\n")
-    pd.DataFrame(
-        {"dataset": ["acdc"], "baseline": ["unet"], "variant": ["plain"], "macs": [5]}
-    ).to_csv(root / "acdc/unet/cost.csv", index=False)
+    cost = pd.DataFrame(
+        {"dataset": ["acdc"], "baseline": ["unet"], "variant": ["plain"], "macs": 5}
+    )
+    cost.reindex(columns=list(COLUMNS["cost"])).to_csv(root / "acdc/unet/cost.csv", index=False)
     return root
 
 
@@ -75,7 +78,18 @@ def test_scores_keep_full_precision_and_curves_get_their_identity(results, tmp_p
 def test_nothing_done_gives_empty_tables_with_columns(tmp_path):
     collect.collect(tmp_path / "results", GRID, tmp_path / "out")
     assert set(pd.read_csv(tmp_path / "out/cells.csv")["state"]) == {"missing"}
-    assert pd.read_csv(tmp_path / "out/scores.csv").empty
+    for name in COLLECTED:
+        table = pd.read_csv(tmp_path / f"out/{name}.csv")
+        assert table.columns.tolist() == list(COLUMNS[name])
+        assert table.empty == (name != "cells")
+
+
+@pytest.mark.parametrize("file", ["cost.csv", "sparsity.csv"])
+def test_a_network_table_without_a_column_is_an_error_with_its_name(results, tmp_path, file):
+    path = results / "acdc/unet" / file
+    path.write_text("dataset,baseline,variant,parameters\nacdc,unet,plain,5\n")
+    with pytest.raises(ValueError, match=rf"{path}: no column .*; delete this file and run"):
+        collect.collect(results, GRID, tmp_path / "out")
 
 
 def cut_in_a_row(text: str) -> str:
@@ -92,7 +106,7 @@ def cut_between_rows(text: str) -> str:
         ("scores.csv", cut_in_a_row, "a row without an end"),
         ("scores.csv", cut_between_rows, "the same cases for every choice of weights"),
         ("scores.csv", lambda text: text + text.splitlines()[-1] + "\n", "a case stands twice"),
-        ("scores.csv", lambda text: text.replace("unit", "units"), "no column unit"),
+        ("scores.csv", lambda text: text.replace("unit", "units", 1), "no column unit"),
         ("scores.csv", lambda text: text.splitlines()[0], "the same cases"),
         ("scores.csv", lambda text: "", "No columns to parse"),
         ("history.csv", lambda text: "", "No columns to parse"),

@@ -8,7 +8,7 @@ import pytest
 
 from salstm.analysis import comparisons, statistics
 from salstm.analysis.comparisons import Family
-from salstm.evaluation.scoring import COLUMNS
+from salstm.columns import COLUMNS
 
 NAN = math.nan
 
@@ -17,13 +17,13 @@ def run(values, *, variant="plain", seed=0, baseline="unet", selection="best_val
     """Rows of one training on the scope native: {(group, case, class): (dice, hd95)}."""
     rows = []
     for (group, case, name), (dice, hd95) in values.items():
-        row = dict.fromkeys(COLUMNS, 1.0) | {"dataset": "acdc", "baseline": baseline}
+        row = dict.fromkeys(COLUMNS["scores"], 1.0) | {"dataset": "acdc", "baseline": baseline}
         row |= {"variant": variant, "seed": seed, "selection": selection, "scope": "native"}
         row |= {"group": group, "case": case, "class": name, "dice": dice, "hd95": hd95}
         row |= {"prediction_voxels": 5, "reference_voxels": 5, "unit": "mm"}
         row |= {"divided_groups": 0} | more
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
 
 
 def grid_of(generator, gains, *, groups=20, seeds=(0, 1, 2)) -> pd.DataFrame:
@@ -151,7 +151,7 @@ class TestCompare:
         assert np.isnan(table["difference"].iloc[1:].to_numpy()).all()
 
     def test_no_scores_at_all(self):
-        scores = pd.DataFrame(columns=list(COLUMNS))
+        scores = pd.DataFrame(columns=list(COLUMNS["scores"]))
         table = comparisons.compare(
             scores, {"acdc": ["unet"]}, self.family, np.random.default_rng()
         )

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from salstm.columns import COLUMNS
 from salstm.evaluation import conventions
 from salstm.evaluation.metrics import measure
-from salstm.evaluation.scoring import COLUMNS
+from salstm.vocabulary import PROTOCOLS
 
 NAN = math.nan
 STATES = ("present", "missed", "invented", "absent")
@@ -30,7 +31,7 @@ def raw(scopes=("stored", "inner", "native"), dataset="acdc", selection="best_va
             key = {"selection": selection, "scope": scope, "case": "c1", "group": "g1"}
             values = measure(*masks(state)) | {"diagonal": 5.0, "unit": "mm", "class": state}
             rows.append({**identity, **key, **values})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
 
 
 # The present pair: two neighbouring pixels, Dice 0, all distances 1.
@@ -136,7 +137,7 @@ class TestProtocols:
         assert "divides 29 groups" in why
         assert "datasets.cvc_clinicdb.split: {name: sequences}" in why
 
-    @pytest.mark.parametrize("protocol", conventions.PROTOCOLS)
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_no_scores(self, protocol):
         rows = conventions.under_protocol(raw().iloc[:0], protocol)
         assert len(rows) == 0
@@ -144,7 +145,7 @@ class TestProtocols:
         assert len(conventions.average(rows)) == 0
 
     def test_every_name_exists_and_is_described(self):
-        for protocol in conventions.PROTOCOLS.values():
+        for protocol in PROTOCOLS.values():
             names = {protocol.convention, *protocol.exceptions.values()}
             assert names <= set(conventions.CONVENTIONS)
             assert protocol.description.endswith(".")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import zoom
 
+from salstm.columns import COLUMNS, SCORE_KEYS
 from salstm.data.case import Case
 from salstm.evaluation import scoring
 from salstm.evaluation.metrics import METRICS, measure
@@ -86,7 +87,7 @@ class TestScopes:
         native = zoomed(labels)
         store = Store().add("v", labels, native, spacing=(10.0, 1.5, 0.75))
         frame = scoring.score({"last": {"v": prediction}}, store, ["a", "b"], IDENTITY)
-        assert list(frame.columns) == list(scoring.COLUMNS)
+        assert list(frame.columns) == list(COLUMNS["scores"])
         assert len(frame) == 1 * 3 * 1 * 2
         restored = zoomed(prediction)
         expected = {
@@ -173,8 +174,8 @@ class TestRows:
         predictions = {"last": one, "best_val": dict(reversed(one.items())), "best_test": one}
         frame = scoring.score(predictions, store, ["b", "a"], IDENTITY)
         assert len(frame) == 3 * 3 * 2 * 2
-        keys = frame.filter(list(scoring.KEYS))
-        pd.testing.assert_frame_equal(keys, keys.sort_values(list(scoring.KEYS), ignore_index=True))
+        keys = frame.filter(list(SCORE_KEYS))
+        pd.testing.assert_frame_equal(keys, keys.sort_values(list(SCORE_KEYS), ignore_index=True))
         assert not keys.duplicated().any()
         assert {key: frame[key].iloc[0] for key in IDENTITY} == IDENTITY
 
@@ -191,7 +192,7 @@ class TestRows:
         for predictions in ({}, {"last": {}}):
             frame = scoring.score(predictions, Store().add("v", volume()), ["a"], IDENTITY)
             assert len(frame) == 0
-            assert list(frame.columns) == list(scoring.COLUMNS)
+            assert list(frame.columns) == list(COLUMNS["scores"])
 
 
 class TestBadInput:

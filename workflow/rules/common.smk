@@ -10,7 +10,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import devices, limits, recipes
+from salstm import devices, limits, recipes, vocabulary
 from salstm.data import datasets
 from salstm.cost import estimate as estimates
 from salstm.data.frame_counts import amounts
@@ -35,7 +35,7 @@ CASES = f"{RESULTS}/{{dataset}}/cases"
 ACTIVE = [dataset for dataset, chosen in config["grid"].items() if chosen]
 EDITIONS = [NAME, *(f"{NAME}-{dataset}" for dataset in config["grid"])]
 FIGURES = estimates.Figures(Path(RESULTS) / "probe.csv")
-SELECTIONS = ["last", "best_val", "best_test"]
+SELECTIONS = list(vocabulary.SELECTIONS)
 COLLECTED = f"{RESULTS}/collected/{{edition}}"
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
@@ -161,13 +161,19 @@ def code_of_training(wildcards):
     return fingerprint(
         "salstm.training.trainer",
         "salstm.modules.wrapper",
+        *heads(wildcards.variant),
         f"baselines.{wildcards.baseline}",
     )
 
 
+def heads(*variants):
+    """The modules that build the heads of these variants."""
+    return sorted({vocabulary.VARIANTS[one].module for one in variants} - {""})
+
+
 def weights_of(wildcards):
     """The backbone's weights that the recipe starts from, fetched before the training."""
-    recipe = resolved(wildcards.dataset, wildcards.baseline, "plain")
+    recipe = resolved(wildcards.dataset, wildcards.baseline, vocabulary.PLAIN)
     return f"data/weights/{wildcards.baseline}.json" if recipe["pretrained"] else []
 
 
@@ -196,10 +202,10 @@ def scores_of(wildcards):
     """The scores of every cell that a report covers."""
     return [
         f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}/scores.csv".format(
-            **cell
+            **cell._asdict()
         )
         for dataset in datasets_of(wildcards.edition)
-        for cell in configuration.cells(config, dataset)
+        for cell in vocabulary.cells(config, dataset)
     ]
 
 
@@ -219,7 +225,7 @@ def stacked(dataset):
     """
     chosen = config["grid"][dataset]
     network = "mtunet" if "mtunet" in chosen else chosen[0]
-    return network, [one for one in config["variants"] if one in ("salstm", "lstmsa")]
+    return network, [one for one in config["variants"] if one in vocabulary.ATTENTION]
 
 
 def stacks_of(wildcards):
@@ -287,14 +293,15 @@ def partial_report():
     """
     collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
     python = f"{shlex.quote(sys.executable)} -m salstm"
+    family = f"--statistics {shlex.quote(STATISTICS)}"
     made_up = f"--phantoms {shlex.quote(PHANTOMS)}"
     commands = [
-        f"{python} claims --collected {collected} --statistics {shlex.quote(STATISTICS)}"
+        f"{python} claims --collected {collected} {family}"
         f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
-        f"{python} tables --collected {collected} --statistics {shlex.quote(STATISTICS)} {made_up} --out {page}/tables",
-        f"{python} figures --collected {collected} --results {RESULTS} {made_up} --out {page}/figures",
-        f"{python} export --collected {collected} --results {RESULTS} --out {page}/data",
-        f"{python} report --collected {collected} --results {RESULTS} {made_up}"
+        f"{python} tables --collected {collected} {family} {made_up} --out {page}/tables",
+        f"{python} figures --collected {collected} --results {RESULTS} {family} {made_up} --out {page}/figures",
+        f"{python} export --collected {collected} --results {RESULTS} {family} --out {page}/data",
+        f"{python} report --collected {collected} --results {RESULTS} {family} {made_up}"
         f" --figures {page}/figures --out {page}/index.html",
     ]
     collect = f"{python} collect --results {RESULTS} --grid {shlex.quote(grid_text(NAME))} --out {collected}"

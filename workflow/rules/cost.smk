@@ -12,7 +12,10 @@ rule count:
     params:
         recipes=recipes_of,
         code=lambda w: fingerprint(
-            "salstm.cost.flops", "salstm.modules.wrapper", f"baselines.{w.baseline}"
+            "salstm.cost.flops",
+            "salstm.modules.wrapper",
+            *heads(*config["variants"]),
+            f"baselines.{w.baseline}",
         ),
     shell:
         "python -m salstm cost --dataset {wildcards.dataset} --baseline {wildcards.baseline}"

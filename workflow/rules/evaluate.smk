@@ -39,7 +39,7 @@ rule score:
         "../envs/salstm.yaml"
     params:
         cell=f"--run {CELL} --cases {CASES}",
-        code=fingerprint("salstm.evaluation.scoring"),
+        code=fingerprint("salstm.evaluation.scoring", "salstm.vocabulary"),
     shell:
         "python -m salstm score {params.cell} --out {output} --log {log}"
 
@@ -64,7 +64,11 @@ rule sparsity:
         cases=lambda w: CASES.format(dataset=w.dataset),
         layers=config["sparsity"]["layers"],
         sampled=config["sparsity"]["cases"],
-        code=lambda w: fingerprint("salstm.sparsity", f"baselines.{w.baseline}"),
+        code=lambda w: fingerprint(
+            "salstm.sparsity",
+            *heads(*stacked(w.dataset)[1]),
+            f"baselines.{w.baseline}",
+        ),
     shell:
         "python -m salstm sparsity --runs {params.cells} --cases {params.cases}"
         " --layers {params.layers} --count {params.sampled} --threads {threads}"

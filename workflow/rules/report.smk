@@ -4,28 +4,14 @@ rule report:
         f"reports/{NAME}/index.html",
 
 
-rule synapse:
-    """Target: the report of abdominal CT alone."""
-    input:
-        report_of("synapse"),
+for dataset in config["grid"]:
 
-
-rule acdc:
-    """Target: the report of cardiac MRI alone."""
-    input:
-        report_of("acdc"),
-
-
-rule isic2018:
-    """Target: the report of skin lesions alone."""
-    input:
-        report_of("isic2018"),
-
-
-rule cvc_clinicdb:
-    """Target: the report of polyps alone."""
-    input:
-        report_of("cvc_clinicdb"),
+    rule:
+        """Target: the report of this dataset alone."""
+        name:
+            dataset
+        input:
+            report_of(dataset),
 
 
 rule cost:
@@ -54,7 +40,7 @@ rule collect:
         grid=grid_of,
         results=lambda w: RESULTS,
         out=lambda w: COLLECTED.format(edition=w.edition),
-        code=fingerprint("salstm.analysis.collect"),
+        code=fingerprint("salstm.analysis.collect", "salstm.vocabulary"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
         " --out {params.out} --log {log}"
@@ -80,7 +66,7 @@ rule claims:
         grid=grid_text(NAME),
         limits=LIMITS,
         statistics=STATISTICS,
-        code=fingerprint("salstm.analysis.analyse"),
+        code=fingerprint("salstm.analysis.analyse", "salstm.vocabulary"),
     shell:
         "python -m salstm claims --collected {params.collected} --claims {input.sentences}"
         " --statistics {params.statistics:q} --grid {params.grid:q}"
@@ -108,7 +94,7 @@ rule tables:
         collected=lambda w: COLLECTED.format(edition=w.edition),
         statistics=STATISTICS,
         phantoms=PHANTOMS,
-        code=fingerprint("salstm.tables"),
+        code=fingerprint("salstm.tables", "salstm.vocabulary"),
     shell:
         "python -m salstm tables --collected {params.collected} --phantoms {params.phantoms:q}"
         " --statistics {params.statistics:q} --out {output} --log {log}"
@@ -135,10 +121,11 @@ rule figures:
         collected=lambda w: COLLECTED.format(edition=w.edition),
         results=lambda w: RESULTS,
         phantoms=PHANTOMS,
-        code=fingerprint("salstm.figures"),
+        statistics=STATISTICS,
+        code=fingerprint("salstm.figures", "salstm.vocabulary"),
     shell:
         "python -m salstm figures --collected {params.collected} --results {params.results}"
-        " --phantoms {params.phantoms:q} --out {output} --log {log}"
+        " --statistics {params.statistics:q} --phantoms {params.phantoms:q} --out {output} --log {log}"
 
 
 rule export:
@@ -161,10 +148,11 @@ rule export:
     params:
         collected=lambda w: COLLECTED.format(edition=w.edition),
         results=lambda w: RESULTS,
-        code=fingerprint("salstm.exports"),
+        statistics=STATISTICS,
+        code=fingerprint("salstm.exports", "salstm.vocabulary"),
     shell:
         "python -m salstm export --collected {params.collected} --results {params.results}"
-        " --out {output} --log {log}"
+        " --statistics {params.statistics:q} --out {output} --log {log}"
 
 
 rule page:
@@ -192,7 +180,8 @@ rule page:
         results=lambda w: RESULTS,
         phantoms=PHANTOMS,
         templates=TEMPLATES,
-        code=fingerprint("salstm.report"),
+        statistics=STATISTICS,
+        code=fingerprint("salstm.report", "salstm.vocabulary"),
     shell:
         "python -m salstm report --collected {params.collected} --results {params.results}"
-        " --figures {input.figures} --phantoms {params.phantoms:q} --out {output} --log {log}"
+        " --statistics {params.statistics:q} --figures {input.figures} --phantoms {params.phantoms:q} --out {output} --log {log}"

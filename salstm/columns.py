@@ -1,0 +1,170 @@
+"""The columns of the CSV files that commands hand on: who writes them and who reads them take them from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from salstm.vocabulary import IDENTITY, METRICS
+
+CELL = IDENTITY[:3]
+"""Dataset, network and variant: a cell of the comparison, over its seeds."""
+TEXT: dict[Any, Any] = {"case": str, "group": str, "class": str}
+"""How pandas reads what is no number: an id like 001."""
+SCORE_KEYS = (*IDENTITY, "selection", "scope", "case", "group", "class")
+"""What names a row of scores.csv, in the order of sorting."""
+VOXELS = ("reference_voxels", "prediction_voxels", "tp", "fp", "fn")
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "cells": (
+        *IDENTITY,
+        "state",
+        "reason",
+        "epochs",
+        "best_val_epoch",
+        "best_test_epoch",
+        "parameters",
+        "seconds",
+        "joules",
+        "training_bytes",
+        "pretrained",
+        "recipe",
+        "command",
+    ),
+    "scores": (*SCORE_KEYS, *VOXELS, *METRICS, "diagonal", "unit", "divided_groups"),
+    "cost": (
+        *CELL,
+        "parameters",
+        "parameters_trainable",
+        "parameters_module",
+        "macs",
+        "flops",
+        "macs_module",
+        "macs_fvcore",
+        "macs_torch",
+        "activations",
+        "elements_light",
+        "operators_counted",
+        "operators_ignored",
+        "latency_seconds",
+        "latency_repeats",
+        "throughput_per_second",
+        "latency_device",
+        "peak_memory_bytes",
+    ),
+    "history": (
+        *IDENTITY,
+        "epoch",
+        "iteration",
+        "lr",
+        "loss",
+        "val_dice",
+        "test_dice",
+        "seconds",
+    ),
+    "sparsity": (
+        "dataset",
+        "baseline",
+        "seed",
+        "model",
+        "split",
+        "case",
+        "layer",
+        "l1",
+        "ratio",
+    ),
+    "comparisons": (
+        "dataset",
+        "baseline",
+        "module",
+        "metric",
+        "plain",
+        "with_module",
+        "difference",
+        "low",
+        "high",
+        "improvement",
+        "groups_improved",
+        "p",
+        "p_holm",
+        "p_wilcoxon",
+        "smallest_p",
+        "effect_size",
+        "seed_sd",
+        "gain_over_seed_sd",
+        "cases",
+        "groups",
+        "seeds",
+        "pairs_left_out",
+        "reason",
+        "family",
+        "level",
+        "protocol",
+    ),
+    "claims": (
+        "claim",
+        "module",
+        "measure",
+        "protocol",
+        "verdict",
+        "declared",
+        "done",
+        "better",
+        "clearly_better",
+        "clearly_worse",
+        "estimate",
+        "low",
+        "high",
+        "evidence",
+        "missing",
+        "text",
+        "reading",
+        "source",
+    ),
+    "ranking": (
+        *CELL,
+        "metric",
+        "rank",
+        "low",
+        "high",
+        "first",
+        "tau",
+        "groups",
+        "least_p",
+        "reason",
+    ),
+    "shares": (*CELL, "metric", "at", "share"),
+    "pairs": (
+        "dataset",
+        "metric",
+        "baseline",
+        "variant",
+        "over_baseline",
+        "over_variant",
+        "gain",
+        "p",
+        "p_holm",
+    ),
+}
+"""By the file's name without its ending."""
+COLLECTED = ("cells", "scores", "cost", "history", "sparsity")
+"""What ``collect`` writes."""
+JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
+"""What ``claims`` writes beside."""
+
+
+def check(path: Path, columns: Iterable[str], wanted: Iterable[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Args:
+        path: of the table, for the message.
+        columns: those that it has.
+        wanted: those that are read.
+
+    Raises:
+        ValueError: names the file and the columns.
+    """
+    there = set(columns)
+    if missing := [name for name in wanted if name not in there]:
+        raise ValueError(f"{path}: no column {', '.join(missing)}")
