@@ -3,103 +3,81 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-THRESHOLD = 127
-"""A mask pixel above it is foreground. Many masks are smoothed: of CVC-ClinicDB's 612, 138 hold
-values between 0 and 255, and ``> 0`` would fatten them (IoU down to 0.69 against ``> 127``)."""
+from salstm.data.readers import masks, samples
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+"""What picture files end with, in any case."""
+
+_NEARLY_BLACK = 4096
+"""Highest value of a picture of 16 bits that uses 12 of them: it would come out black."""
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Read a colour picture.
+    """Read a colour picture, upright.
+
+    A grey picture becomes three equal channels. Transparency is dropped: the stored colours are taken as they
+    are. Of 16 bits the upper eight are kept.
 
     Returns:
-        ``(H, W, 3)`` uint8; a grey picture has three equal channels, transparency is dropped.
+        ``(H, W, 3)`` uint8.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, or neither grey nor RGB of 8 bits.
+        ValueError: damaged, or of a kind whose colours are not certain.
     """
-    array = _read(path, "RGB")
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)
-    if array.ndim != 3 or array.shape[2] not in (3, 4) or array.dtype != np.uint8:
+    found = samples.read(path)
+    colour = found.colour
+    if found.premultiplied:
         raise ValueError(
-            f"{path}: {array.shape} {array.dtype}; (rows, columns, 3) uint8 is expected; fetch "
-            f"this file again"
+            f"{path}: its colours are multiplied with a transparency that is not opaque; what they "
+            f"were before is not in the file; save it without transparency"
         )
-    return np.ascontiguousarray(array[..., :3])
+    if colour.dtype == np.uint16:
+        colour = _upper_bits(path, colour)
+    if colour.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: {colour.shape} {colour.dtype}; (rows, columns, 3) uint8 is expected; save it "
+            f"with 8 bits, or fetch this file again"
+        )
+    if colour.ndim == 2:
+        colour = np.repeat(colour[..., None], 3, axis=2)
+    return np.ascontiguousarray(colour)
 
 
-def read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a mask: 1 where the stored value is above 127.
+def read_mask(path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Read a mask, upright; foreground as ``masks.foreground`` decides.
 
     Args:
         path: the file.
-        shape: ``(H, W)`` of its picture.
+        shape: ``(H, W)`` of its picture; None where there is none.
 
     Returns:
         ``(H, W)`` uint8, 0 and 1.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, not of 8 bits and one channel, or of another shape.
+        ValueError: damaged, of another shape, or values that can be read in more than one way.
     """
-    array = _read(path, "L")
-    if array.ndim == 3:  # a grey mask saved in colour
-        array = array[..., 0] if (array == array[..., :1]).all() else array
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * 255
-    if array.ndim != 2 or array.dtype != np.uint8:
+    found = samples.read(path)
+    if shape is not None and found.colour.shape[:2] != tuple(shape):
         raise ValueError(
-            f"{path}: {array.shape} {array.dtype}; a mask of one channel and 8 bits is expected; "
-            f"fetch this file again"
-        )
-    if array.shape != shape:
-        raise ValueError(
-            f"{path}: {array.shape} pixels, its picture has {shape} (rows, columns); both must be "
-            f"alike; fetch both files again"
-        )
-    return (array > THRESHOLD).astype(np.uint8)
-
-
-def _read(path: Path, mode: str) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: missing; unpack the archive again, or fetch this file again"
+            f"{path}: {found.colour.shape[:2]} pixels, its picture has {tuple(shape)} (rows, columns); both "
+            f"must be alike; fetch both files again"
         )
     try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return _read_tiff(path)
-        return _read_pil(path, mode)
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        return masks.foreground(found).astype(np.uint8)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; correct the mask, or fetch this file again") from error
+
+
+def _upper_bits(path: Path, colour: np.ndarray) -> np.ndarray:
+    highest = int(colour.max(initial=0))
+    if 0 < highest < _NEARLY_BLACK:
         raise ValueError(
-            f"{path}: cannot be read ({reason}); a whole picture is expected; the download was cut "
-            f"off or damaged: delete the file and fetch it again"
-        ) from error
-
-
-def _read_tiff(path: Path) -> np.ndarray:
-    """By the samples a pixel has, not by its tag.
-
-    CVC-ClinicDB's RGB files are tagged MINISBLACK: Pillow refuses them, OpenCV gives the red
-    channel as grey, SimpleITK one channel.
-    """
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        page = cast("tifffile.TiffPage", file.pages[0])
-        ends = np.add(page.dataoffsets, page.databytecounts)
-        if max(ends, default=0) > path.stat().st_size:  # tifffile would fill up with zeros
-            raise ValueError("cut off")
-        return page.asarray()
-
-
-def _read_pil(path: Path, mode: str) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert(mode))
+            f"{path}: {colour.shape} uint16 with values up to {highest}, nearly black for 16 bits; "
+            f"save it with 8 bits"
+        )
+    return (colour >> 8).astype(np.uint8)
