@@ -4,14 +4,16 @@ O. Bernard et al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-str
 and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018, doi 10.1109/TMI.2018.2837502.
 CC BY-NC-SA 4.0.
 
-A case is one volume; a group is a patient, with two cases. Voxels stay in stored order, as
-``(slices, rows, columns)``: short-axis stacks have no anatomical in-plane orientation to restore,
-and all official files are stored alike.
+A case is one volume; a group is a patient, with two cases. Image and label are brought to LPS each by
+its own file (``salstm.data.readers.volumes``), which is how the copies at hand are stored. A file that
+does not say how it is stored is taken to be like them. The slices of a short-axis stack come first
+wherever the heart lies.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,11 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import nifti
+from salstm.data.readers import layout, nifti, volumes
+from salstm.data.readers.labels import as_labels
 
 CLASSES = ("RV", "MYO", "LV")
 NORMALISE = "minmax99"
 PHASES = ("ED", "ES")
+AXES = "LPS"
+"""Where the axes of a file point whose header does not say."""
 FACTS = Path(__file__).parent / "acdc_patients.csv"
 URL = (
     "https://humanheart-project.creatis.insa-lyon.fr/database/#collection/637218c173e9f0047faa00fb"
@@ -36,15 +41,14 @@ def find(raw: Path | str) -> Path:
     """The folder that holds ``patient001`` and so on, in any place where the archives unpack.
 
     Raises:
-        FileNotFoundError: none of the usual places holds a patient; says what to get and where to
-            put it.
+        FileNotFoundError: no patient; says what is there, what to get and where to put it.
+        ValueError: several folders hold patients.
     """
     raw = Path(raw)
-    for place in _PLACES:
-        if any((raw / place).glob("patient*/Info.cfg")):
-            return raw / place
+    if place := layout.find(raw, _PLACES, lambda folder: any(map(_infos, layout.visible(folder)))):
+        return place
     raise FileNotFoundError(
-        f"{raw}: no ACDC patients; {raw}/training/patient001/Info.cfg and so on are expected. Get "
+        f"{raw}: no ACDC patients ({layout.seen(raw)}); {raw}/training/patient001/Info.cfg and so on are expected. Get "
         f"the database (2.3 GB, free, CC BY-NC-SA 4.0) from {URL}, unpack it so that "
         f"{raw}/training or {raw}/database/training has the patient folders, then run the same "
         f"command again"
@@ -56,17 +60,17 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no patients, or one of a patient's files is missing.
-        ValueError: an Info.cfg without ED or ES.
+        ValueError: an Info.cfg without ED or ES, or two files or folders for one frame or patient.
     """
     found = []
-    for patient in _patients(raw):
-        info = patient / "Info.cfg"
+    for patient, info in _patients(raw).items():
         pairs = [_pair(patient, read_info(info)[phase]) for phase in PHASES]
         found += [info, *(path for pair in pairs for path in pair)]
     if missing := [path for path in found if not path.is_file()]:
         raise FileNotFoundError(
             f"{missing[0]}: missing{f', and {len(missing) - 1} more' if missing[1:] else ''}; "
-            f"Info.cfg names this frame; unpack the archive again"
+            f"Info.cfg names this frame, in {missing[0].parent} {layout.seen(missing[0].parent)}; unpack the "
+            f"archive again"
         )
     return sorted(found)
 
@@ -93,11 +97,16 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
     return (read() for read in readings(raw))
 
 
-def readings(raw: Path | str) -> list[Reading]:
-    """A function for each case, in the order of ``cases``, that reads it."""
+def readings(raw: Path | str, axes: str | None = None) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it.
+
+    Args:
+        raw: folder of the raw files.
+        axes: where the axes of files point whose header does not say; None for ``AXES``.
+    """
     return [
-        partial(_case, f"{patient.name}_{phase}", patient, read_info(patient / "Info.cfg")[phase])
-        for patient in _patients(raw)
+        partial(_case, f"{patient.name}_{phase}", patient, read_info(info)[phase], axes)
+        for patient, info in _patients(raw).items()
         for phase in PHASES
     ]
 
@@ -116,14 +125,14 @@ def check(raw: Path | str) -> list[str]:
     """
     with FACTS.open(encoding="utf-8", newline="") as file:
         facts = {row["patient"]: row for row in csv.DictReader(file)}
-    present = {path.name: path for path in _patients(raw)}
+    present = {path.name: (path, info) for path, info in _patients(raw).items()}
     problems = []
     if missing := sorted(set(facts) - set(present)):
         problems.append(f"{len(missing)} of {len(facts)} patients missing: {', '.join(missing)}")
     if others := sorted(set(present) - set(facts)):
         problems.append(f"{len(others)} unknown patients: {', '.join(others)}")
     for name in sorted(set(facts) & set(present)):
-        problems += _deviations(present[name], facts[name])
+        problems += _deviations(*present[name], facts[name])
     return problems
 
 
@@ -131,57 +140,93 @@ def read_info(path: Path) -> dict[str, int]:
     """The frame numbers of ``Info.cfg`` by key, 1-based: ``{"ED": 1, "ES": 12}``.
 
     By key, not by line: older releases lack ``Group``, and ED is not always frame 1 (patient090:
-    4).
+    4). In UTF-8, UTF-16 or Latin-1; a frame may be written 12.0.
 
     Raises:
-        ValueError: ED or ES is missing or not a number.
+        ValueError: ED or ES is missing or not a whole number.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = dict(line.split(":", 1) for line in lines if ":" in line)
+    pairs = dict(line.split(":", 1) for line in _text(path).splitlines() if ":" in line)
     entries = {key.strip(): value.strip() for key, value in pairs.items()}
     for phase in PHASES:
-        if not entries.get(phase, "").isdecimal():
+        if not re.fullmatch(r"[0-9]+(\.0*)?", entries.get(phase, "")):
             raise ValueError(
                 f"{path}: {phase} is {entries.get(phase)!r}; a line like '{phase}: 12' is "
                 f"expected; fetch the file again"
             )
-    return {phase: int(entries[phase]) for phase in PHASES}
+    return {phase: int(entries[phase].partition(".")[0]) for phase in PHASES}
 
 
-def _patients(raw: Path | str) -> list[Path]:
-    return sorted(path.parent for path in find(raw).glob("patient*/Info.cfg"))
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="replace")
+    if b"\0" in content:  # UTF-16 without its mark: every other byte of a number is 0
+        return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _patients(raw: Path | str) -> dict[Path, Path]:
+    """A patient's folder -> its Info.cfg, by number."""
+    found = {
+        path: infos
+        for path in layout.visible(find(raw))
+        if path.is_dir() and (infos := _infos(path))
+    }
+    numbers = [
+        (int(named.group(1)), path)
+        for path in found
+        if (named := re.match(r"patient0*(\d+)", path.name, re.IGNORECASE))
+    ]
+    ordered = layout.singles(numbers, "patient").values()
+    return {path: layout.single(found[path], f"the Info.cfg of {path.name}") for path in ordered}
+
+
+def _infos(folder: Path) -> list[Path]:
+    """The Info.cfg of a patient's folder, as systems and people rename it."""
+    if not re.match(r"patient\d", folder.name, re.IGNORECASE):
+        return []
+    return [
+        path
+        for path in layout.visible(folder)
+        if path.is_file() and path.name.lower() in ("info.cfg", "info.cfg.txt")
+    ]
 
 
 def _pair(patient: Path, frame: int) -> tuple[Path, Path]:
     stem = f"{patient.name}_frame{frame:02d}"
-    return patient / f"{stem}.nii.gz", patient / f"{stem}_gt.nii.gz"
+    return _volume(patient, stem), _volume(patient, f"{stem}_gt")
 
 
-def _case(identity: str, patient: Path, frame: int) -> RawCase:
+def _volume(patient: Path, stem: str) -> Path:
+    """A file of that name, packed or not, or in a folder of its own name; the official name if there is none."""
+    names = (f"{stem}.nii.gz", f"{stem}.nii")
+    places = (patient, *(patient / name for name in names), patient / stem)
+    there = [place / name for place in places for name in names if (place / name).is_file()]
+    return layout.single(there, stem) if there else patient / names[0]
+
+
+def _case(identity: str, patient: Path, frame: int, axes: str | None) -> RawCase:
     path, label_path = _pair(patient, frame)
-    image, (x, y, z) = nifti.read(path)
-    truth, _ = nifti.read(label_path)
-    if image.shape != truth.shape:
-        raise ValueError(
-            f"{label_path}: shape {truth.shape}, its image {path.name} has {image.shape}; both "
-            f"must be alike; fetch both files again"
-        )
-    label = nifti.as_labels(label_path, truth, range(len(CLASSES) + 1))
+    pair = volumes.read_pair(path, label_path, axes=axes, usual=AXES, setting="datasets.acdc.axes")
+    image, label = volumes.slices_first(*pair)
     return RawCase(
         id=identity,
         group=patient.name,
         stack=identity,
         first=0,
-        image=np.transpose(image, (2, 1, 0)),  # (X, Y, Z) to (Z, Y, X)
-        label=np.transpose(label, (2, 1, 0)),
-        spacing_mm=(z, y, x),
+        image=image.array,
+        label=as_labels(label_path, label.array, range(len(CLASSES) + 1)),
+        spacing_mm=image.spacing_mm,
     )
 
 
-def _deviations(patient: Path, fact: dict[str, str]) -> list[str]:
+def _deviations(patient: Path, path: Path, fact: dict[str, str]) -> list[str]:
     """How one patient differs from the official set."""
     try:
-        info = read_info(patient / "Info.cfg")
+        info = read_info(path)
     except ValueError as error:
         return [str(error)]
     problems = []
@@ -190,8 +235,8 @@ def _deviations(patient: Path, fact: dict[str, str]) -> list[str]:
             problems.append(
                 f"{patient.name}: {phase} is frame {info[phase]}, officially {fact[phase.lower()]}"
             )
-        for path in _pair(patient, info[phase]):
-            problems += _header_deviations(path, fact)
+        for volume in _pair(patient, info[phase]):
+            problems += _header_deviations(volume, fact)
     return problems
 
 
@@ -205,7 +250,7 @@ def _header_deviations(path: Path, fact: dict[str, str]) -> list[str]:
     problems = []
     if volume.shape != shape:
         problems.append(f"{path.name}: {volume.shape} voxels, officially {shape}")
-    found = tuple(round(float(side), 6) for side in volume.header.get_zooms()[:3])
+    found = tuple(round(side, 6) for side in volume.spacing_mm)
     if not np.allclose(found, spacing, rtol=1e-3):
         problems.append(f"{path.name}: spacing {found} mm, officially {spacing}")
     return problems

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import acdc, nifti, npz
+from salstm.data.readers import acdc, labels, npz
 
 CLASSES = acdc.CLASSES
 NORMALISE = "none"
@@ -89,7 +89,7 @@ def _case(patient: str, phase: str, paths: list[Path]) -> RawCase:
         stack=f"{patient}_{phase}",
         first=0,
         image=image,
-        label=nifti.as_labels(paths[0], label, range(len(CLASSES) + 1)),
+        label=labels.as_labels(paths[0], label, range(len(CLASSES) + 1)),
         spacing_mm=None,
     )
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import pictures
+from salstm.data.readers import layout, pictures
 from salstm.data.readers.npy import sha256
 
 CLASSES = ("polyp",)
@@ -33,7 +33,7 @@ HASHES = Path(__file__).parent / "cvc_sha256.csv"
 data/TIF, on GitHub; no hash of the archive itself is published."""
 
 _PLACES = ("CVC-ClinicDB", ".", "CVC-ClinicDB/TIF", "TIF", "CVC-ClinicDB/PNG", "PNG")
-_ENDINGS = (".tif", ".tiff", ".png")
+_INPUTS, _TRUTHS = ("original", "images", "image"), ("groundtruth", "masks", "mask")
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,14 @@ def find(raw: Path | str) -> Path:
     """The folder that holds ``Original`` and ``Ground Truth``.
 
     Raises:
-        FileNotFoundError: none of the usual places holds a frame; says what to get and where to put
-            it.
+        FileNotFoundError: no frame; says what is there, what to get and where to put it.
+        ValueError: several folders hold frames.
     """
     raw = Path(raw)
-    for place in _PLACES:
-        if _numbered(raw / place / "Original"):
-            return raw / place
+    if place := layout.find(raw, _PLACES, lambda folder: _folder(folder, _INPUTS) is not None):
+        return place
     raise FileNotFoundError(
-        f"{raw}: no CVC-ClinicDB frames; {raw}/CVC-ClinicDB/Original/1.tif and "
+        f"{raw}: no CVC-ClinicDB frames ({layout.seen(raw)}); {raw}/CVC-ClinicDB/Original/1.tif and "
         f"{raw}/CVC-ClinicDB/Ground Truth/1.tif and so on are expected. Get CVC-ClinicDB.rar "
         f"(research and education only) from {URL}, unpack it in {raw}, then run the same command "
         f"again"
@@ -79,13 +78,13 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no frames, or a frame without its mask.
-        ValueError: a frame of no known sequence.
+        ValueError: a frame of no known sequence, or two files for one frame.
     """
     found = [path for frame in _frames(raw) for path in (frame.image, frame.mask)]
     if missing := [path for path in found if not path.is_file()]:
         raise FileNotFoundError(
             f"{missing[0]}: missing{f', and {len(missing) - 1} more' if missing[1:] else ''}; its "
-            f"frame is there; unpack the archive again"
+            f"frame is there, in {missing[0].parent} {layout.seen(missing[0].parent)}; unpack the archive again"
         )
     return sorted(found)
 
@@ -162,12 +161,15 @@ def sequences() -> dict[int, int]:
     }
 
 
-def runs(images: Mapping[int, Path], masks: Path) -> list[Frame]:
+def runs(
+    images: Mapping[int, Path], masks: Path, there: Mapping[int, Path] | None = None
+) -> list[Frame]:
     """Sort frames into runs: each follows the one before it, in the same sequence.
 
     Args:
         images: frame number -> file, in the order of the numbers.
-        masks: folder of the masks, which have the same names.
+        masks: folder of the masks, which have the same names,
+        there: but for those: frame number -> mask.
 
     Raises:
         ValueError: a frame of no known sequence.
@@ -183,7 +185,8 @@ def runs(images: Mapping[int, Path], masks: Path) -> list[Frame]:
         last = frames[-1] if frames else None
         follows = last and (last.number, last.sequence) == (number - 1, known[number])
         run = last.run if last and follows else number
-        frames.append(Frame(number, known[number], run, image, masks / image.name))
+        mask = (there or {}).get(number, masks / image.name)
+        frames.append(Frame(number, known[number], run, image, mask))
     return frames
 
 
@@ -208,19 +211,27 @@ def _group(frame: Frame) -> str:
     return f"sequence{frame.sequence:02d}"
 
 
-def _numbered(folder: Path) -> dict[int, Path]:
+def _is_frame(path: Path) -> bool:
+    return pictures.is_picture(path) and path.stem.isdecimal()
+
+
+def _folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return layout.child(folder, names, _is_frame)
+
+
+def _numbered(folder: Path, what: str) -> dict[int, Path]:
     """Frame number -> file, in the order of the numbers."""
-    found = {
-        int(path.stem): path
-        for path in folder.glob("*")
-        if path.suffix.lower() in _ENDINGS and path.stem.isdecimal()
-    }
-    return dict(sorted(found.items()))
+    named = ((int(path.stem), path) for path in layout.visible(folder) if _is_frame(path))
+    return {int(number): path for number, path in layout.singles(named, what).items()}
 
 
 def _frames(raw: Path | str) -> list[Frame]:
     folder = find(raw)
-    return runs(_numbered(folder / "Original"), folder / "Ground Truth")
+    inputs, truths = (
+        _folder(folder, names) or folder / official
+        for names, official in ((_INPUTS, "Original"), (_TRUTHS, "Ground Truth"))
+    )
+    return runs(_numbered(inputs, "frame"), truths, _numbered(truths, "the mask of frame"))
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from salstm.data import splits
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import pictures
+from salstm.data.readers import layout, pictures
 
 CLASSES = ("lesion",)
 NORMALISE = "none"
@@ -33,15 +33,14 @@ def find(raw: Path | str) -> Path:
     """The folder that holds ``ISIC2018_Task1-2_Training_Input`` and its ground truth.
 
     Raises:
-        FileNotFoundError: none of the usual places holds an image; says what to get and where to
-            put it.
+        FileNotFoundError: no image; says what is there, what to get and where to put it.
+        ValueError: several folders hold images.
     """
     raw = Path(raw)
-    for place in _PLACES:
-        if any(_folders(raw / place, "Training")[0].glob("*.jpg")):
-            return raw / place
+    if place := layout.find(raw, _PLACES, lambda folder: _inputs(folder, "Training") is not None):
+        return place
     raise FileNotFoundError(
-        f"{raw}: no ISIC2018 images; {raw}/ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
+        f"{raw}: no ISIC2018 images ({layout.seen(raw)}); {raw}/ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
         f"{raw}/ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png and so on are "
         f"expected. Get both archives (11 GB and 27 MB, free, CC BY-NC 4.0) from {URL}, unpack "
         f"them in {raw}, then run the same command again"
@@ -53,12 +52,14 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no images, or an image without its mask.
+        ValueError: two files for one image or mask, or an image in two parts.
     """
     found = [path for pair in _pairs(raw).values() for path in pair]
     if missing := [path for path in found if not path.is_file()]:
         raise FileNotFoundError(
             f"{missing[0]}: missing{f', and {len(missing) - 1} more' if missing[1:] else ''}; its "
-            f"image is there; unpack the archive of the ground truth again"
+            f"image is there, in {missing[0].parent} {layout.seen(missing[0].parent)}; unpack the archive of "
+            f"the ground truth again"
         )
     return sorted(found)
 
@@ -123,26 +124,64 @@ def check(raw: Path | str) -> list[str]:
     return problems
 
 
-def _folders(folder: Path, part: str) -> tuple[Path, Path]:
-    return (
-        folder / f"ISIC2018_Task1-2_{part}_Input",
-        folder / f"ISIC2018_Task1_{part}_GroundTruth",
-    )
+def _inputs(folder: Path, part: str) -> Path | None:
+    """Where the images of a part lie; a folder without a part is for training."""
+    short = part.lower()
+    names = [f"isic2018task12{short}input", f"{short}input"]
+    if part == "Training":
+        names += ["images", "image", "input"]
+    return layout.child(folder, names, _is_image)
+
+
+def _truths(folder: Path, part: str) -> Path | None:
+    """Where the masks of a part lie."""
+    short = part.lower()
+    names = [f"isic2018task1{short}groundtruth", f"{short}groundtruth"]
+    if part == "Training":
+        names += ["masks", "mask", "groundtruth"]
+    return layout.child(folder, names, pictures.is_picture)
+
+
+def _is_image(path: Path) -> bool:
+    return pictures.is_picture(path) and not path.stem.endswith(("_superpixels", _MASK))
+
+
+_MASK = "_segmentation"
 
 
 def _listed(raw: Path | str) -> dict[str, str]:
-    """Image id -> 'Training', 'Validation' or 'Test'.
+    """Image id -> 'Training', 'Validation' or 'Test'."""
+    return {identity: part for identity, (part, _, _) in _found(raw).items()}
+
+
+def _found(raw: Path | str) -> dict[str, tuple[str, Path, Path]]:
+    """Image id -> part, image and mask.
 
     A part whose ground truth is not there does not count: the test images were published years
     before their masks.
     """
     folder = find(raw)
-    return {
-        path.stem: part
-        for part in PARTS
-        for path in sorted(_folders(folder, part)[0].glob("*.jpg"))
-        if part == "Training" or _folders(folder, part)[1].is_dir()
-    }
+    found: dict[str, tuple[str, Path, Path]] = {}
+    for part in PARTS:
+        inputs, truths = _inputs(folder, part), _truths(folder, part)
+        if inputs is None or (truths is None and part != "Training"):
+            continue
+        truths = truths or folder / f"ISIC2018_Task1_{part}_GroundTruth"
+        images = [(path.stem, path) for path in layout.visible(inputs) if _is_image(path)]
+        masks = layout.singles(
+            (
+                (path.stem.removesuffix(_MASK), path)
+                for path in layout.visible(truths)
+                if pictures.is_picture(path) and not path.stem.endswith("_superpixels")
+            ),
+            "the mask of",
+        )
+        for identity, image in layout.singles(images, "image").items():
+            if before := found.get(str(identity)):
+                layout.single([before[1], image], f"image {identity}, in two parts,")
+            mask = masks.get(identity, truths / f"{identity}{_MASK}.png")
+            found[str(identity)] = (part, image, mask)
+    return found
 
 
 def _case(identity: str, image_path: Path, mask_path: Path) -> RawCase:
@@ -171,9 +210,4 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _pairs(raw: Path | str) -> dict[str, tuple[Path, Path]]:
     """Image id -> image and mask."""
-    folder = find(raw)
-    pairs = {}
-    for identity, part in _listed(raw).items():
-        images, masks = _folders(folder, part)
-        pairs[identity] = (images / f"{identity}.jpg", masks / f"{identity}_segmentation.png")
-    return pairs
+    return {identity: (image, mask) for identity, (_, image, mask) in _found(raw).items()}

@@ -1,128 +1,147 @@
-"""NIfTI volumes, read with messages that say which file is wrong and what to do."""
+"""NIfTI files, read with messages that say which file is wrong and what to do."""
 
 from __future__ import annotations
 
 import gzip
-import zlib
-from collections.abc import Callable
+import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from salstm.data.readers.orientation import Oriented, canonical
+from salstm.data.readers.grid import Grid, grid
+
+_GZIP = b"\x1f\x8b"
+_LAYERS = 3
+"""Times that a file may be compressed; some download tools do it once more."""
+_HEADER = {348: 352, 540: 544}
+"""Bytes of a header, by the number that it begins with: NIfTI-1 and NIfTI-2."""
 
 
-def header(path: Path) -> Any:
-    """Open a volume without reading its voxels.
-
-    Returns:
-        nibabel's image of three dimensions.
+def header(path: Path) -> Grid:
+    """Read where the voxels lie, and no voxel.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not NIfTI, or not of three dimensions.
+        ValueError: not NIfTI, or as ``grid`` says.
     """
-    import nibabel
+    _check_there(path)
+    try:
+        with path.open("rb") as file:
+            start = _unpacking(file).read(max(_HEADER.values()))
+        kind = _kind(start)
+        raw, checked = _headers(start, kind)
+        shape = _shape(path, checked)
+    except _RefusedError:
+        raise
+    except Exception as error:  # a header of foreign bytes may break anything
+        raise _damaged(path, error) from error
+    return grid(path, raw, checked, shape)
 
-    return _opened(path, nibabel.Nifti1Image.from_filename)
 
-
-def read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+def read(path: Path) -> tuple[np.ndarray, Grid]:
     """Read a whole volume. A gzip file is read to its end, since only there its checksum stands.
 
+    What the file is, is seen in its first bytes: plain or gzip, NIfTI-1 or NIfTI-2.
+
     Returns:
-        The voxels ``(X, Y, Z)`` in stored order, with the header's scaling applied, and the spacing
-        ``(x, y, z)`` in mm.
+        The voxels ``(X, Y, Z)`` in stored order, with the header's scaling applied, and where they lie.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, cut off, not of three dimensions, or with values that are not finite.
+        ValueError: damaged, cut off, in colour, not of three dimensions (axes of one voxel after the third
+            do not count), with values that are not finite, or as ``grid`` says.
     """
-    image = _opened(path, _whole)
-    x, y, z = (float(side) for side in image.header.get_zooms()[:3])
-    return _voxels(path, image), (x, y, z)
-
-
-def read_oriented(path: Path) -> Oriented:
-    """Read a whole volume and bring it to LPS, whatever its axes are.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: as in ``read``, or an affine with an axis that points nowhere.
-    """
-    image = _opened(path, _whole)
-    voxels = _voxels(path, image)
+    _check_there(path)
     try:
-        return canonical(voxels, image.affine)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
-    """Labels as uint8, whatever number type the file has.
-
-    Raises:
-        ValueError: values that are not allowed; the message names the file, the values and the
-            cure.
-    """
-    found = np.unique(array)
-    if wrong := [float(value) for value in found if value not in allowed]:
-        shown = ", ".join(f"{value:g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-        raise ValueError(
-            f"{path}: label {shown}; {allowed.start} to {allowed.stop - 1} are allowed; "
-            f"this is not the official label file, or it was resampled with interpolation: fetch "
-            f"it again"
-        )
-    return array.astype(np.uint8)
-
-
-def _voxels(path: Path, image: Any) -> np.ndarray:
-    try:
-        array = np.asanyarray(image.dataobj)
-    except (OSError, ValueError) as error:
+        content = _unpacked(path.read_bytes())
+        kind = _kind(content)
+        raw, checked = _headers(content, kind)
+        shape = _shape(path, checked)
+        _check_numbers(path, checked)
+        _check_length(checked, len(content))
+        array = np.asanyarray(kind.from_bytes(content).dataobj).reshape(shape, order="F")
+    except _RefusedError:
+        raise
+    except Exception as error:  # as above
         raise _damaged(path, error) from error
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(
             f"{path}: has values that are not finite; delete the file and fetch it again"
         )
-    return array
+    return array, grid(path, raw, checked, shape)
 
 
-def _whole(path: Path) -> Any:
-    import nibabel
-
-    content = path.read_bytes()
-    return nibabel.Nifti1Image.from_bytes(
-        gzip.decompress(content) if path.suffix == ".gz" else content
-    )
+class _RefusedError(ValueError):
+    """A message that names the file already."""
 
 
-def _opened(path: Path, opener: Callable[[Path], Any]) -> Any:
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
+def _check_there(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: missing; unpack the archive again, or fetch this file again"
         )
-    try:
-        image = opener(path)
-    except (
-        ImageFileError,
-        HeaderDataError,
-        WrapStructError,
-        OSError,
-        EOFError,
-        zlib.error,
-    ) as error:
-        raise _damaged(path, error) from error
-    if len(image.shape) != 3:
-        raise ValueError(
-            f"{path}: shape {image.shape}; three dimensions are expected; fetch this file again"
+
+
+def _unpacked(content: bytes) -> bytes:
+    for _ in range(_LAYERS):
+        if not content.startswith(_GZIP):
+            break
+        content = gzip.decompress(content)
+    return content
+
+
+def _unpacking(file: IO[bytes]) -> IO[bytes]:
+    for _ in range(_LAYERS):
+        start = file.read(2)
+        file.seek(0)
+        if start != _GZIP:
+            break
+        file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+    return file
+
+
+def _kind(content: bytes) -> Any:
+    """Nibabel's class of the file."""
+    import nibabel
+
+    size = content[:4]
+    if 540 in (int.from_bytes(size, "little"), int.from_bytes(size, "big")):
+        return nibabel.Nifti2Image
+    return nibabel.Nifti1Image
+
+
+def _headers(content: bytes, kind: Any) -> tuple[Any, Any]:
+    """The header as it is stored, and as nibabel corrects it."""
+    raw = kind.header_class.from_fileobj(io.BytesIO(content), check=False)
+    return raw, kind.header_class.from_fileobj(io.BytesIO(content), check=True)
+
+
+def _shape(path: Path, checked: Any) -> tuple[int, int, int]:
+    shape = tuple(int(side) for side in checked.get_data_shape())
+    if len(shape) < 3 or any(side != 1 for side in shape[3:]) or min(shape) < 1:
+        raise _RefusedError(
+            f"{path}: shape {shape}; three dimensions are expected; fetch this file again"
         )
-    return image
+    return shape[:3]
+
+
+def _check_numbers(path: Path, checked: Any) -> None:
+    dtype = checked.get_data_dtype()
+    if dtype.kind not in "buif":
+        what = "colours (RGB)" if dtype.names else f"numbers of type {dtype}"
+        raise _RefusedError(
+            f"{path}: holds {what}; one number a voxel is expected; this is a picture of the "
+            f"volume, not the volume: fetch this file again"
+        )
+
+
+def _check_length(checked: Any, length: int) -> None:
+    """Before memory is taken for what a broken header promises."""
+    voxels = int(np.prod(checked.get_data_shape(), dtype=object))
+    needed = int(checked["vox_offset"]) + voxels * checked.get_data_dtype().itemsize
+    if needed > length:
+        raise ValueError(f"{length} bytes, its header promises {needed}")
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -34,12 +34,15 @@ class Oriented:
     codes: str
 
 
-def canonical(array: np.ndarray, affine: np.ndarray) -> Oriented:
+def canonical(
+    array: np.ndarray, affine: np.ndarray, spacing_mm: tuple[float, ...] | None = None
+) -> Oriented:
     """Bring a stored volume to LPS.
 
     Args:
         array: ``(X, Y, Z)`` in stored order.
         affine: ``(4, 4)`` of the file; an oblique one goes by its nearest axes.
+        spacing_mm: of the stored axes; None for the affine's.
 
     Raises:
         ValueError: the affine is singular, so that an axis points nowhere.
@@ -48,10 +51,38 @@ def canonical(array: np.ndarray, affine: np.ndarray) -> Oriented:
 
     turn = _turn(affine, back=False)
     turned = np.asarray(affine, dtype=float) @ orientations.inv_ornt_aff(turn, array.shape)
-    x, y, z = (float(side) for side in np.linalg.norm(turned[:3, :3], axis=0))
+    if spacing_mm is None:
+        spacing_mm = tuple(np.linalg.norm(np.asarray(affine)[:3, :3], axis=0).tolist())
+    sides: dict[int, float] = {
+        int(to): side for (to, _), side in zip(turn, spacing_mm, strict=True)
+    }
+    x, y, z = (sides[axis] for axis in range(3))
     voxels = orientations.apply_orientation(array, turn)
     codes = "".join(str(code) for code in orientations.aff2axcodes(affine))
     return Oriented(np.transpose(voxels, (2, 1, 0)), (z, y, x), turned, codes)
+
+
+def affine_of(codes: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
+    """The affine of a volume whose stored axes point like that.
+
+    Raises:
+        ValueError: not three letters, one each of L or R, P or A, S or I.
+    """
+    from nibabel import orientations
+
+    pairs = ("LR", "PA", "SI")
+    if (
+        sorted(sum(code in pair for code in codes) for pair in pairs) != [1, 1, 1]
+        or len(codes) != 3
+    ):
+        raise ValueError(
+            f"axes {codes!r}; three letters are expected, one each of L or R, P or A, S or I, like LPS"
+        )
+    world = orientations.axcodes2ornt(tuple(codes))
+    affine = np.diag([0.0, 0.0, 0.0, 1.0])
+    for stored, (axis, sign) in enumerate(world):
+        affine[int(axis), stored] = sign * spacing_mm[stored]
+    return affine
 
 
 def restore(array: np.ndarray, affine: np.ndarray) -> np.ndarray:

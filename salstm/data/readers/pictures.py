@@ -15,6 +15,11 @@ _NEARLY_BLACK = 4096
 """Highest value of a picture of 16 bits that uses 12 of them: it would come out black."""
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file's name ends like a picture's."""
+    return path.suffix.lower() in ENDINGS
+
+
 def read_rgb(path: Path) -> np.ndarray:
     """Read a colour picture, upright.
 

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import label_maps, label_sanity, nifti
-from salstm.data.readers.orientation import Oriented, offset_voxels
+from salstm.data.readers import label_maps, label_sanity, layout, volumes
+from salstm.data.readers.labels import as_labels
+from salstm.data.readers.orientation import offset_voxels
 
 CLASSES = tuple(label_maps.TRANSUNET[number] for number in sorted(label_maps.TRANSUNET))
 NORMALISE = "hu"
@@ -35,6 +36,7 @@ DEPTHS = {
 }  # fmt: skip
 """Slices of TransUNet's 18 training volumes, 2211 in all (lists/lists_Synapse/train.txt)."""
 
+_IMAGES, _LABELS = ("img", "imagestr", "images"), ("label", "labelstr", "labels")
 _PLACES = ("RawData/Training", "Abdomen/RawData/Training", "Training", ".")
 
 
@@ -42,15 +44,14 @@ def find(raw: Path | str) -> Path:
     """The folder that holds ``img`` and ``label``, in any place where the archive unpacks.
 
     Raises:
-        FileNotFoundError: none of the usual places holds an image; says what to get and where to
-            put it.
+        FileNotFoundError: no image; says what is there, what to get and where to put it.
+        ValueError: several folders hold images.
     """
     raw = Path(raw)
-    for place in _PLACES:
-        if any((raw / place / "img").glob("img*.nii*")):
-            return raw / place
+    if place := layout.find(raw, _PLACES, lambda folder: _folder(folder, _IMAGES) is not None):
+        return place
     raise FileNotFoundError(
-        f"{raw}: no BTCV volumes; {raw}/RawData/Training/img/img0001.nii.gz and "
+        f"{raw}: no BTCV volumes ({layout.seen(raw)}); {raw}/RawData/Training/img/img0001.nii.gz and "
         f"label/label0001.nii.gz and so on are expected. Sign up at {URL}, accept the terms, get "
         f"Abdomen/RawData.zip (about 1.5 GB) and unpack it in {raw}; or put TransUNet's preprocessed "
         f"folders train_npz and test_vol_h5 there; then run the same command again"
@@ -62,12 +63,14 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no images, or an image without its label.
+        ValueError: two files for one image or label.
     """
     found = [path for image, label in _pairs(raw).values() for path in (image, label)]
     for path in found:
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path}: missing, but its image is there; unpack RawData.zip again"
+                f"{path}: missing, but its image is there, and in {path.parent} {layout.seen(path.parent)}; "
+                f"unpack RawData.zip again"
             )
     return sorted(found)
 
@@ -91,9 +94,14 @@ def cases(raw: Path | str) -> Iterator[RawCase]:
     return (read() for read in readings(raw))
 
 
-def readings(raw: Path | str) -> list[Reading]:
-    """A function for each case, in the order of ``cases``, that reads it."""
-    return [partial(_case, identity, *pair) for identity, pair in _pairs(raw).items()]
+def readings(raw: Path | str, axes: str | None = None) -> list[Reading]:
+    """A function for each case, in the order of ``cases``, that reads it.
+
+    Args:
+        raw: folder of the raw files.
+        axes: where the axes of files point whose header does not say; None refuses such files.
+    """
+    return [partial(_case, identity, *pair, axes) for identity, pair in _pairs(raw).items()]
 
 
 def check(raw: Path | str) -> list[str]:
@@ -124,9 +132,11 @@ def oddities(label: np.ndarray) -> list[str]:
     return label_sanity.problems(label, label_maps.numbers(label_maps.TRANSUNET))
 
 
-def _case(identity: str, image_path: Path, label_path: Path) -> RawCase:
-    image, label = _volumes(image_path, label_path)
-    official = nifti.as_labels(label_path, label.array, range(len(label_maps.BTCV) + 1))
+def _case(identity: str, image_path: Path, label_path: Path, axes: str | None) -> RawCase:
+    image, label = volumes.read_pair(
+        image_path, label_path, axes=axes, setting="datasets.synapse.axes"
+    )
+    official = as_labels(label_path, label.array, range(len(label_maps.BTCV) + 1))
     return RawCase(
         id=identity,
         group=identity,
@@ -141,35 +151,37 @@ def _case(identity: str, image_path: Path, label_path: Path) -> RawCase:
 def _pairs(raw: Path | str) -> dict[str, tuple[Path, Path]]:
     """Case id -> image and label, by number."""
     folder = find(raw)
-    pairs = {}
-    for image in sorted((folder / "img").glob("img*.nii*")):
-        if named := re.fullmatch(r"img(\d+)(\.nii(?:\.gz)?)", image.name):
-            number, ending = named.groups()
-            label = folder / "label" / f"label{number}{ending}"
-            pairs[f"case{int(number):04d}"] = (image, label)
-    return dict(sorted(pairs.items()))
+    inputs = _folder(folder, _IMAGES) or folder / "img"
+    truths = _folder(folder, _LABELS) or folder / "label"
+    images, labels = _numbered(inputs, "image"), _numbered(truths, "label")
+    return {
+        f"case{int(number):04d}": (
+            image,
+            labels.get(number, truths / image.name.replace("img", "label")),
+        )
+        for number, image in images.items()
+    }
 
 
-def _volumes(image_path: Path, label_path: Path) -> tuple[Oriented, Oriented]:
-    image, label = nifti.read_oriented(image_path), nifti.read_oriented(label_path)
-    cure = "both must lie on one grid; fetch both files again"
-    if image.array.shape != label.array.shape:
-        raise ValueError(
-            f"{label_path}: shape {label.array.shape}, its image {image_path.name} has "
-            f"{image.array.shape} (slices, rows, columns); {cure}"
-        )
-    if image.codes != label.codes and (apart := offset_voxels(image, label)) > 1:
-        raise ValueError(
-            f"{label_path}: axes {label.codes}, its image {image_path.name} has {image.codes}, and "
-            f"they lie {apart:.0f} voxels apart; {cure}"
-        )
-    return image, label
+def _numbered(folder: Path, what: str) -> dict[int | str, Path]:
+    named = ((_number(path), path) for path in layout.visible(folder))
+    return layout.singles(((number, path) for number, path in named if number is not None), what)
+
+
+def _number(path: Path) -> int | None:
+    """The number of a volume: of ``img0001.nii.gz``, ``label0001.nii``, or ``BTCV_0001_0000.nii.gz``, nnU-Net's."""
+    named = re.fullmatch(r"[^0-9]*([0-9]+)(_0000)?\.nii(\.gz)?", path.name, re.IGNORECASE)
+    return int(named.group(1)) if named and path.is_file() else None
+
+
+def _folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return layout.child(folder, names, lambda path: _number(path) is not None)
 
 
 def _deviations(name: str, image_path: Path, label_path: Path) -> list[str]:
     try:
-        image, label = _volumes(image_path, label_path)
-        numbers = nifti.as_labels(label_path, label.array, range(len(label_maps.BTCV) + 1))
+        image, label = volumes.read_pair(image_path, label_path, setting="datasets.synapse.axes")
+        numbers = as_labels(label_path, label.array, range(len(label_maps.BTCV) + 1))
     except (FileNotFoundError, ValueError) as error:
         return [str(error)]
     problems = label_sanity.problems(numbers, label_maps.numbers(label_maps.BTCV))

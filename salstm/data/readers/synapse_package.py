@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import label_maps, label_sanity, nifti, npz, synapse
+from salstm.data.readers import label_maps, label_sanity, labels, npz, synapse
 
 CLASSES = synapse.CLASSES
 NORMALISE = "none"
@@ -101,7 +101,7 @@ def _case(identity: str, paths: list[Path]) -> RawCase:
         stack=identity,
         first=0,
         image=image,
-        label=nifti.as_labels(paths[0], label, range(len(label_maps.TRANSUNET) + 1)),
+        label=labels.as_labels(paths[0], label, range(len(label_maps.TRANSUNET) + 1)),
         spacing_mm=None,
     )
 
