@@ -99,6 +99,7 @@ def _chosen(
         return qform, stated
     spacing = np.where(np.isnan(stated), sides, stated)
     if np.allclose(sides, spacing, rtol=_ALIKE):
+        _compare_axes(path, sform, qform)
         return sform, spacing
     both = f"{_named(sides)} by its sform, {_named(stated)} by its pixdim"
     if np.allclose(spacing, 1):
@@ -111,6 +112,19 @@ def _chosen(
         return qform, spacing
     log.warning("%s: voxels of %s; pixdim is used, and the sform for the axes alone", path, both)
     return sform / np.append(sides, 1) * np.append(spacing, 1), spacing
+
+
+def _compare_axes(path: Path, sform: np.ndarray, qform: np.ndarray | None) -> None:
+    from nibabel import orientations
+
+    if qform is None:
+        return
+    first, second = ("".join(map(str, orientations.aff2axcodes(one))) for one in (sform, qform))
+    if first != second:
+        log.warning(
+            "%s: its sform says that the axes are %s, its qform %s; the sform is used",
+            *(path, first, second),
+        )
 
 
 def _invertible(affine: np.ndarray) -> bool:

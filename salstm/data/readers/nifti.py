@@ -97,7 +97,7 @@ def _unpacking(file: IO[bytes]) -> IO[bytes]:
         file.seek(0)
         if start != _GZIP:
             break
-        file = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        file = gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[assignment]
     return file
 
 
