@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data import datasets
-from salstm.data.acquire import download, rar, sources, weights
+from salstm.data.acquire import download, sources, weights
 from salstm.recipes import resolve
 
 SLOW = ("synapse",)
@@ -137,8 +137,6 @@ def _cure(name: str, raw: Path) -> str:
     steps = []
     if any(archive.synapse for archive in absent) and not os.environ.get(download.TOKEN):
         steps.append(f"export {download.TOKEN}=<your token of synapse.org>")
-    if any(archive.file.endswith(".rar") for archive in absent) and not rar.installed():
-        steps.append(f"First {rar.ADVICE}; then")
     steps.append(f"python -m salstm fetch --dataset {name} --raw {raw} --out {raw}/raw.json")
     sizes = ", ".join(f"{archive.file} ({archive.size})" for archive in absent)
     licence = datasets.DATASETS[name].licence

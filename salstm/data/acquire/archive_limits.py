@@ -6,7 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import ENOSPC
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,11 @@ class Member(NamedTuple):
         """The path's parts."""
         return tuple(part for part in self.name.split("/") if part not in ("", "."))
 
+    @property
+    def hidden(self) -> bool:
+        """Whether it is a hidden file, or one of macOS's resource forks."""
+        return any(part.startswith(".") or part == "__MACOSX" for part in self.parts)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -46,6 +51,16 @@ class Limits:
     ratio: float = 100.0
     small: int = 2**26
     members: int = 200_000
+
+    def whole(self, archive: Path) -> Limits:
+        """As much as an archive may unpack to together with the archives inside it."""
+        most = min(self.total, max(self.small, int(self.ratio * archive.stat().st_size)))
+        return replace(self, total=most)
+
+    def after(self, folder: Path) -> Limits:
+        """What is left of the limits when a folder's files are there."""
+        sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+        return replace(self, total=self.total - sum(sizes), members=self.members - len(sizes))
 
 
 def check(archive: Path, members: Sequence[Member], limits: Limits) -> None:

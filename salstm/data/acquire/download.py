@@ -110,7 +110,6 @@ def _provide(source: Source, archive: Archive, raw: Path, pause: float) -> bool:
         return False
     path = raw / FOLDER / archive.file
     try:
-        archives.check_tools(archive.file)
         origin = path if path.is_file() else _get(archive, path, pause)
     except (transfer.DownloadError, FileNotFoundError) as error:
         text = f"{_absence(source, raw)}. {error}. {archive.by_hand(source, raw)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -12,40 +11,15 @@ import struct
 import subprocess
 import sys
 import zipfile
-import zlib
 from pathlib import Path
 
 import pytest
 
-from salstm.data.acquire import archive_limits, archives, rar
+from salstm.data.acquire import archive_limits, archives
 from salstm.data.acquire.archive_limits import Limits
+from tests.data.acquire.archive_files import make_rar, make_zip
 
 ROOT = Path(__file__).parents[3]
-
-
-def make_zip(path: Path, entries: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in entries.items():
-            file.writestr(name, content)
-    return path
-
-
-def make_rar(path: Path, entries: dict[str, bytes]) -> Path:
-    """A RAR 4 archive, stored without compression: a mark, a head, and a header before each file."""
-
-    def block(kind: int, flags: int, rest: bytes) -> bytes:
-        body = struct.pack("<BHH", kind, flags, 7 + len(rest)) + rest
-        return struct.pack("<H", zlib.crc32(body) & 0xFFFF) + body
-
-    data = b"Rar!\x1a\x07\x00" + block(0x73, 0, bytes(6))
-    for name, content in entries.items():
-        sizes = struct.pack("<IIB", len(content), len(content), 3)
-        facts = struct.pack(
-            "<IIBBHI", zlib.crc32(content), 0x4A000000, 20, 0x30, len(name), 0o100644
-        )
-        data += block(0x74, 0x8000, sizes + facts + name.encode()) + content
-    path.write_bytes(data + block(0x7B, 0x4000, b""))
-    return path
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -256,198 +230,85 @@ def test_after_a_kill_nothing_is_trusted_and_the_next_run_starts_afresh(tmp_path
     assert everything(raw) == {"Set/a": b"1", "Set/b": b"2"}
 
 
-# A stand-in for a program that reads RAR: lists what real ones listed, sends what it is told to.
-FAKE = """#!{python}
-import json, sys
-told = json.load(open({told!r}))
-sending = sys.argv[1] in ("p", "x", "-xOf")
-if sending:
-    sys.stdout.buffer.write(bytes.fromhex(told["content"]))
-else:
-    sys.stdout.write(told["listing"])
-sys.exit(told["code"] if sending else 0)
-"""
-
-UNRAR = """
-UNRAR 6.21 freeware      Copyright (c) 1993-2023 Alexander Roshal
-
-Archive: CVC.rar
-Details: RAR 5
-
-        Name: Set/Ground Truth/1.tif
-        Type: File
-        Size: 3
- Packed size: 3
-       mtime: 2026-11-22 22:37:33,695433981
-  Attributes: -rw-r--r--
-
-        Name: Set/empty
-        Type: File
-        Size: 0
-
-        Name: {name}
-        Type: {type}
-        Size: 4
-
-        Name: Set
-        Type: Directory
-       mtime: 2026-11-22 22:37:33,692878697
-  Attributes: drwxr-xr-x
-"""
-
-SEVENZIP = """
-7-Zip [64] 26.02
-
-Listing archive: CVC.rar
-
---
-Path = CVC.rar
-Type = Rar5
-Physical Size = 5700
-
-----------
-Path = Set/Ground Truth/1.tif
-Folder = -
-Size = 3
-Attributes =  -rw-r--r--
-Symbolic Link =
-Hard Link =
-
-Path = Set/empty
-Folder = -
-Size = 0
-
-Path = {name}
-Folder = -
-Size = 4
-{type} = elsewhere
-
-Path = Set
-Folder = +
-Size = 0
-"""
-
-BSDTAR = """-rw-r--r--  0 0      0           3 Nov 22 22:37 Set/Ground Truth/1.tif
--rw-r--r--  0 0      0           0 Nov 22 22:37 Set/empty
-{type}rw-r--r--  0 1000   users       4 Jan  1  2013 {name}
-drwxr-xr-x  0 0      0           0 Nov 22 22:37 Set
-"""
-
-PROGRAMS = {
-    "unrar": (UNRAR, "File", "Unix symbolic link"),
-    "7z": (SEVENZIP, "Comment", "Symbolic Link"),
-    "bsdtar": (BSDTAR, "-", "l"),
-}
-
-
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Install one stand-in, and no other program."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-
-    def install(
-        name: str,
-        entry: str = "Set/2.tif",
-        link: bool = False,
-        content: bytes = b"onetwo2",
-        code: int = 0,
-    ) -> None:
-        listing, plain, linked = PROGRAMS[name]
-        told = tmp_path / f"{name}.json"
-        listing = listing.format(name=entry, type=linked if link else plain)
-        told.write_text(json.dumps({"listing": listing, "content": content.hex(), "code": code}))
-        script = folder / name
-        script.write_text(FAKE.format(python=sys.executable, told=str(told)))
-        script.chmod(0o755)
-
-    return install
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "CVC.rar"
-    path.write_bytes(b"Rar!\x1a\x07\x00 and so on")
-    return path
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_rar_is_read_through_the_program_that_is_there(raw, archive, program, name):
-    program(name)
+def test_separators_of_windows_are_folders(tmp_path, raw):
+    """As the zips of some programs on Windows: .NET before 4.6.1, for one."""
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in {"Set\\": b"", "Set\\img\\1.bin": b"one", "Set\\2": b"2"}.items():
+            info = zipfile.ZipInfo("placeholder")
+            info.filename = info.orig_filename = name
+            file.writestr(info, content)
     archives.unpack(archive, raw, ["Set"])
-    expected = {"Set/Ground Truth/1.tif": b"one", "Set/empty": b"", "Set/2.tif": b"two2"}
-    assert everything(raw) == expected
+    assert everything(raw) == {"Set/img/1.bin": b"one", "Set/2": b"2"}
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize(
-    ("entry", "link", "reason"),
-    [
-        ("../evil", False, "leaves its folder"),
-        ("/evil", False, "absolute path"),
-        ("Set/link", True, "symbolic link"),
-    ],
-)
-def test_an_evil_rar_is_refused(raw, archive, program, name, entry, link, reason):
-    program(name, entry=entry, link=link)
-    with pytest.raises(ValueError, match=reason):
-        archives.unpack(archive, raw, ["Set"])
-    assert list(raw.iterdir()) == []
-    assert not (raw.parent / "evil").exists()
+def test_hidden_files_and_resource_forks_are_left_out(tmp_path, raw):
+    entries = {
+        "Set/a": b"1",
+        "Set/._a": b"fork",
+        "Set/.DS_Store": b"x",
+        "Set/__MACOSX/b": b"x",
+        "Set/.git/config": b"x",
+        "__MACOSX/Set/._a": b"x",
+    }
+    archives.unpack(make_zip(tmp_path / "a.zip", entries), raw, ["Set"])
+    assert everything(raw) == {"Set/a": b"1"}
 
 
-@pytest.mark.parametrize(
-    ("content", "code", "reason"),
-    [
-        (b"onetwo2 and more than the listing says", 0, "more content than the listing"),
-        (b"onet", 0, "Set/2.tif has 3 bytes fewer"),
-        (b"onetwo2", 3, "exit code 3"),
-    ],
-)
-def test_a_rar_that_is_not_what_its_listing_says_leaves_nothing(
-    raw, archive, program, content, code, reason
-):
-    program("unrar", content=content, code=code)
-    with pytest.raises(ValueError, match=reason):
+def test_what_is_hidden_is_looked_at_all_the_same(tmp_path, raw):
+    archive = make_zip(tmp_path / "a.zip", {"Set/a": b"1", "__MACOSX/../../evil": b"evil"})
+    with pytest.raises(ValueError, match="leaves its folder"):
         archives.unpack(archive, raw, ["Set"])
     assert list(raw.iterdir()) == []
 
 
-def test_where_one_program_fails_the_next_one_is_asked(raw, archive, program):
-    program("unrar", code=3)
-    program("bsdtar")
+def test_archives_inside_an_archive_are_unpacked_where_they_are(tmp_path, raw):
+    """One that holds a folder becomes that folder, another one a folder of its own name."""
+    folder = make_zip(tmp_path / "i.zip", {"img/1": b"one"}).read_bytes()
+    loose = make_rar(tmp_path / "l.rar", {"1": b"truth", "2": b"too"}).read_bytes()
+    deeper = make_zip(tmp_path / "d.zip", {"more.zip": folder}).read_bytes()
+    page = b"<html>no archive</html>"
+    inner = {"Set/a.zip": folder, "Set/label.rar": loose, "Set/deep.zip": deeper, "Set/b.zip": page}
+    archives.unpack(make_zip(tmp_path / "a.zip", inner), raw, ["Set"])
+    assert everything(raw) == {
+        "Set/img/1": b"one",
+        "Set/label/1": b"truth",
+        "Set/label/2": b"too",
+        "Set/deep/img/1": b"one",
+        "Set/b.zip": page,
+    }
+
+
+def test_an_archive_of_archives_has_the_root_inside(tmp_path, raw):
+    inner = make_zip(tmp_path / "i.zip", {"Set/1": b"one"}).read_bytes()
+    archives.unpack(make_zip(tmp_path / "a.zip", {"Set.zip": inner}), raw, ["Set"])
+    assert everything(raw) == {"Set/1": b"one"}
+
+
+def test_archives_inside_stay_within_the_limits_of_the_outer_one(tmp_path, raw):
+    bomb = make_zip(tmp_path / "b.zip", {"zeros": bytes(20 * 2**20)}).read_bytes()
+    archive = make_zip(tmp_path / "a.zip", {f"Set/{number}.zip": bomb for number in range(4)})
+    with pytest.raises(ValueError, match=r"3\.zip.*bomb\?"):
+        archives.unpack(archive, raw, ["Set"])
+    evil = make_rar(tmp_path / "e.rar", {"../../../evil": b"evil"}).read_bytes()
+    with pytest.raises(ValueError, match=r"inner\.rar.*leaves its folder"):
+        archives.unpack(make_zip(tmp_path / "e.zip", {"Set/inner.rar": evil}), raw, ["Set"])
+    assert list(raw.iterdir()) == []
+
+
+def test_archives_without_an_end_are_refused(tmp_path, raw):
+    content = make_zip(tmp_path / "0.zip", {"a": b"1"}).read_bytes()
+    for depth in range(5):
+        content = make_zip(tmp_path / "n.zip", {f"{depth}.zip": content}).read_bytes()
+    with pytest.raises(ValueError, match="an archive inside 3 others"):
+        archives.unpack(make_zip(tmp_path / "a.zip", {"Set/n.zip": content}), raw, ["Set"])
+    assert list(raw.iterdir()) == []
+
+
+def test_a_root_is_found_inside_one_more_folder_and_loose_in_an_archive_of_its_name(tmp_path, raw):
+    archive = make_zip(tmp_path / "download.zip", {"download/x/Set/1": b"one"})
     archives.unpack(archive, raw, ["Set"])
-    assert everything(raw)["Set/2.tif"] == b"two2"
-
-
-def test_without_a_program_for_rar_the_message_names_some(raw, archive, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    archives.check_tools("a.zip")
-    for call in (
-        lambda: archives.check_tools("CVC.rar"),
-        lambda: archives.unpack(archive, raw, ["Set"]),
-    ):
-        with pytest.raises(FileNotFoundError, match=r"unrar.*apt-get install libarchive-tools"):
-            call()
-
-
-@pytest.mark.parametrize("tool", rar.TOOLS, ids=lambda tool: tool.name)
-def test_a_real_program_reads_a_real_rar(tmp_path, raw, monkeypatch, tool):
-    if not shutil.which(tool.name):
-        pytest.skip(f"{tool.name} is not installed")
-    monkeypatch.setattr(rar, "TOOLS", (tool,))
-    entries = {"Set/Ground Truth/1.tif": os.urandom(3000), "Set/2.tif": os.urandom(70_000)}
-    archive = make_rar(tmp_path / "a.rar", entries)
-    try:
-        tool.members(archive)
-    except rar.ToolError as error:
-        pytest.skip(f"{tool.name} has no RAR part: {error}")
-    archives.unpack(archive, raw, ["Set"])
-    assert everything(raw) == entries
-    data = archive.read_bytes()
-    damaged = data[:50_000] if tool.name == "bsdtar" else data[:200] + b"!" + data[201:]
-    archive.write_bytes(damaged)  # bsdtar does not look at the checksum of a stored RAR 4 file
-    with pytest.raises(ValueError, match="damaged or unreadable"):
-        archives.unpack(archive, raw.parent, ["Set"])
-    assert not (raw.parent / "Set").exists()
+    archive = make_zip(tmp_path / "Loose.zip", {"1": b"one", "2": b"two"})
+    archives.unpack(archive, raw, ["Loose"])
+    assert everything(raw) == {"Set/1": b"one", "Loose/1": b"one", "Loose/2": b"two"}
+    assert sorted(path.name for path in raw.iterdir()) == ["Loose", "Set"]
