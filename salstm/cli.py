@@ -63,15 +63,14 @@ def parser() -> argparse.ArgumentParser:
 
 def fetch(args: argparse.Namespace) -> None:
     """Find, make or download a dataset's raw files and list them with their hashes."""
-    from salstm.data import datasets, phantoms
-    from salstm.data.acquire import download
-    from salstm.files import write_json
+    from salstm.data import phantoms
+    from salstm.data.acquire import download, listing
 
     if args.phantom is not None:
         phantoms.ensure(args.dataset, args.raw, args.phantom)
     else:
         download.fetch(args.dataset, args.raw, listed=args.sources, everything=args.all)
-    write_json(args.out, datasets.raw_manifest(args.dataset, args.raw))
+    listing.write(args.out, args.dataset, args.raw, args.changes)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -79,9 +78,9 @@ def prepare(args: argparse.Namespace) -> None:
     # Threads work on a case each. Snakemake gives BLAS as many again, read at numpy's import: they would spin.
     os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
     from salstm.data import datasets
-    from salstm.files import read_json
+    from salstm.data.acquire import listing
 
-    options = {"split": args.split, "size": args.size, "manifest": read_json(args.manifest)}
+    options = {"split": args.split, "size": args.size, "manifest": listing.files(args.manifest)}
     threads = args.threads or os.cpu_count() or 1
     datasets.prepare(args.dataset, args.raw, args.out, **options, threads=threads)
 

@@ -54,6 +54,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **RAW,
         "--phantom": {"type": json.loads, "default": "null", "help": "its parameters, JSON"},
         "--sources": {"type": Path, "help": "another file like salstm/data/sources.yaml"},
+        "--changes": {
+            "default": "none",
+            "help": "what the plan saw of the raw files; kept in --out",
+        },
         "--all": {"action": "store_true", "help": "what only the official split uses, too"},
         **OUT,
     },

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -209,8 +211,13 @@ def reader(name: str, raw: Path | str | None = None) -> Reader:
     return next((one for one in readers if _holds(one, raw)), readers[0])
 
 
-def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
+def raw_manifest(name: str, raw: Path | str, threads: int = 4) -> dict[str, dict[str, Any]]:
     """List the raw files that the cases are made of.
+
+    Args:
+        name: of the dataset.
+        raw: folder of the raw files.
+        threads: files that are read at once.
 
     Returns:
         Path relative to ``raw``, with slashes -> ``{"size": bytes, "sha256": hexadecimal}``,
@@ -222,10 +229,13 @@ def raw_manifest(name: str, raw: Path | str) -> dict[str, dict[str, Any]]:
     """
     from salstm.data.readers.npy import sha256
 
-    return {
-        path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in reader(name, raw).files(raw)
-    }
+    paths = reader(name, raw).files(raw)
+    with ThreadPoolExecutor(threads) as pool:
+        hashes = pool.map(sha256, paths)
+        return {
+            path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": found}
+            for path, found in zip(paths, hashes, strict=True)
+        }
 
 
 def prepare(
@@ -251,16 +261,19 @@ def prepare(
         split: ``{"name": "paper"}``, ``{"name": "official"}`` (as the raw folders say, where they
             do), or as in ``salstm.data.splits.resolve``.
         size: side of the stored frames in pixels, or None for the native size.
-        manifest: what ``raw_manifest`` gave, to save hashing again.
+        manifest: what ``raw_manifest`` gave; the files must still be those.
         threads: cases that are read at once.
 
     Raises:
         FileNotFoundError: raw files are missing.
-        ValueError: a raw file is wrong, or the split does not fit the cases there are.
+        ValueError: a raw file is wrong, or another one than the manifest says, or the split does
+            not fit the cases there are.
     """
     from salstm.data import splits, writing
 
     source = reader(name, raw)
+    files = raw_manifest(name, raw, threads)
+    _check_same(raw, manifest if manifest is not None else files, files)
     identities = source.identities(raw)
     official = getattr(source, "official", None)
     if official is not None and split == {"name": "official"}:
@@ -297,10 +310,46 @@ def prepare(
         "parts": splits.needed(split, parts),
         "absent": absent,
         "left_out": left_out,
-        "files": manifest if manifest is not None else raw_manifest(name, raw),
+        "files": files,
     }
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
+    before = _states(raw, files)
     writing.write(folder, taking_part, parts, size=size, **options)
+    if changed := [one for one, state in _states(raw, files).items() if state != before[one]]:
+        shutil.rmtree(folder)
+        raise ValueError(f"{Path(raw) / changed[0]}: changed while it was read; {_AGAIN}")
+
+
+_AGAIN = "run the same command again (by hand: fetch, then prepare)"
+
+
+def _check_same(
+    raw: Path | str,
+    listed: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Check that raw files are still those that were listed.
+
+    Raises:
+        ValueError: names those that are not.
+    """
+    states = {
+        one: "is not in the list" if one not in listed else "is gone"
+        for one in sorted(listed.keys() ^ found.keys())
+    }
+    for one in sorted(listed.keys() & found.keys()):
+        if dict(listed[one]) != dict(found[one]):
+            states[one] = "has another content than when it was listed"
+    if states:
+        first, state = next(iter(states.items()))
+        more = f", and {len(states) - 1} more such files" if states.keys() - {first} else ""
+        raise ValueError(f"{Path(raw) / first}: {state}{more}; {_AGAIN}")
+
+
+def _states(raw: Path | str, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Size and time of each file."""
+    stats = {one: (Path(raw) / one).stat() for one in names}
+    return {one: (stat.st_size, stat.st_mtime_ns) for one, stat in stats.items()}
 
 
 def _first(names: Sequence[str]) -> str:

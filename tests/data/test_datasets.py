@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import logging
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -97,11 +98,45 @@ def test_prepare_in_native_size_keeps_the_normalised_volume(phantom, tmp_path):
     assert names == {"images.npy", "labels.npy", "cases.csv", "manifest.json"}
 
 
-def test_prepare_takes_the_listed_hashes_instead_of_hashing_again(phantom, tmp_path):
-    listed = {"somewhere": {"size": 1, "sha256": "0"}}
-    datasets.prepare("acdc", phantom, tmp_path / "s", split=GROUPS, size=32, manifest=listed)
-    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
-    assert manifest["source"]["files"] == listed
+def test_prepare_refuses_files_that_are_not_those_of_the_list(raw, tmp_path):
+    """Changed with its size and time kept, added, removed: each is named, and nothing is written."""
+    listed = datasets.raw_manifest("acdc", raw)
+    changed = raw / "training/patient002/Info.cfg"
+    text, stat = changed.read_text(), changed.stat()
+    cases = {
+        "has another content": listed
+        | {"training/patient002/Info.cfg": {"size": 1, "sha256": "0"}},
+        "is gone": listed | {"training/patient009/Info.cfg": {"size": 1, "sha256": "0"}},
+        "is not in the list": {
+            one: listed[one] for one in listed if not one.endswith("002/Info.cfg")
+        },
+    }
+    for state, manifest in cases.items():
+        with pytest.raises(
+            ValueError, match=rf"patient00[29]/Info\.cfg: {state}.*fetch, then prepare"
+        ):
+            datasets.prepare("acdc", raw, tmp_path / "s", split=GROUPS, size=32, manifest=manifest)
+    changed.write_text(text.replace("Height: 1", "Height: 2"))
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert changed.read_text() != text
+    with pytest.raises(ValueError, match="has another content than when it was listed"):
+        datasets.prepare("acdc", raw, tmp_path / "s", split=GROUPS, size=32, manifest=listed)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_that_changes_while_it_is_read_leaves_no_store(raw, tmp_path, monkeypatch):
+    path = raw / "training/patient003/Info.cfg"
+    monkeypatch.setattr(datasets, "_states", functools.partial(_touching, path, datasets._states))
+    with pytest.raises(ValueError, match=r"patient003/Info\.cfg: changed while it was read"):
+        datasets.prepare("acdc", raw, tmp_path / "s", split=GROUPS, size=32)
+    assert not (tmp_path / "s").exists()
+
+
+def _touching(path, states, raw, names):
+    """The state of now; then somebody touches a file."""
+    found = states(raw, names)
+    path.write_text(path.read_text() + "\n")
+    return found
 
 
 def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(

@@ -12,6 +12,7 @@ import salstm
 from salstm import config as configuration
 from salstm import devices, limits, recipes, vocabulary
 from salstm.data import datasets
+from salstm.data.acquire import listing
 from salstm.cost import estimate as estimates
 from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
@@ -77,6 +78,12 @@ def dataset_of(wildcards, key):
     """A setting of the dataset, as JSON where it is not a plain word."""
     value = config["datasets"][wildcards.dataset][key]
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def changes_of(wildcards):
+    """What has changed of the raw files since `fetch` listed them, by size and time."""
+    listed = Path(f"{RESULTS}/{wildcards.dataset}/raw.json")
+    return listing.seen(wildcards.dataset, Path(dataset_of(wildcards, "raw")), listed)
 
 
 def split_of(wildcards):

@@ -21,10 +21,11 @@ rule fetch:
     params:
         raw=lambda w: dataset_of(w, "raw"),
         phantom=lambda w: dataset_of(w, "phantom"),
+        changes=changes_of,
         code=lambda w: fingerprint("salstm.data.phantoms", *datasets.modules(w.dataset)),
     shell:
         "python -m salstm fetch --dataset {wildcards.dataset} --raw {params.raw:q}"
-        " --phantom {params.phantom:q} --out {output} --log {log}"
+        " --phantom {params.phantom:q} --changes {params.changes:q} --out {output} --log {log}"
 
 
 rule prepare:
