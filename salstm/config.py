@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -66,7 +68,11 @@ def checked(config: dict[str, Any], networks: tuple[str, ...]) -> dict[str, Any]
     errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
     problems = [line for error in errors for line in _explain(error)]
     if not problems:
-        problems = [*_unknown_networks(filled, networks), *_without_function(filled)]
+        problems = [
+            *_unknown_networks(filled, networks),
+            *_without_function(filled),
+            *_expand_raw(filled),
+        ]
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
     return filled
@@ -96,6 +102,22 @@ def whole_schema() -> dict[str, Any]:
     declared["metrics"]["default"] = list(vocabulary.DECLARED)
     schema["properties"]["variants"]["default"] = [vocabulary.PLAIN, *vocabulary.ATTENTION]
     return schema
+
+
+def expanded(text: str) -> str:
+    """A path as a shell reads it: ``~``, ``$HOME`` and ``${NAME}`` filled in.
+
+    Raises:
+        ConfigError: a variable that is not set, or a user that does not exist.
+    """
+    path = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111
+    if path.startswith("~"):
+        raise ConfigError(f"{text!r}: there is no user {path.split('/')[0][1:]!r}")
+    if missing := re.search(r"\$(\w+|\{[^}]*\})", path):
+        raise ConfigError(
+            f"{text!r}: the variable {missing[0]} is not set; export it, or write the path out"
+        )
+    return path
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
@@ -145,6 +167,15 @@ def _explain(error: Any) -> Iterator[str]:
         yield f"{place}: {error.instance!r} does not fit. {rule}"
     else:
         yield f"{place}: {error.message}"
+
+
+def _expand_raw(config: dict[str, Any]) -> Iterator[str]:
+    """Fill in the raw folders' paths; problems with them."""
+    for name, dataset in config["datasets"].items():
+        try:
+            dataset["raw"] = expanded(dataset["raw"])
+        except ConfigError as error:
+            yield f"datasets.{name}.raw: {error}"
 
 
 def _unknown_networks(config: dict[str, Any], networks: tuple[str, ...]) -> Iterator[str]:

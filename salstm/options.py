@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+from salstm import config
 from salstm.data.datasets import DATASETS
 from salstm.training import machine
 from salstm.vocabulary import VARIANTS
@@ -16,8 +18,16 @@ def number_or_null(text: str) -> int | None:
     return None if text == "null" else int(text)
 
 
+def folder(text: str) -> Path:
+    """Type of an option that is a folder in the user's own words, ``~`` and variables and all."""
+    try:
+        return Path(config.expanded(text))
+    except config.ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 DATASET = {"--dataset": {"required": True, "help": ", ".join(DATASETS)}}
-RAW = {"--raw": {"type": Path, "required": True, "help": "folder of the raw data"}}
+RAW = {"--raw": {"type": folder, "required": True, "help": "folder of the raw data"}}
 CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
 OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
 BASELINE = {"--baseline": {"required": True, "help": "a network: python -m salstm networks"}}

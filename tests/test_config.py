@@ -107,3 +107,29 @@ def test_seeds_from_the_command_line_are_numbers(paper):
     assert config.checked({**paper, "seeds": ["0", "7"]}, NETWORKS)["seeds"] == [0, 7]
     with pytest.raises(config.ConfigError, match=r"seeds\.0: '1\.5' is not of type 'integer'"):
         config.checked({**paper, "seeds": ["1.5"]}, NETWORKS)
+
+
+@pytest.mark.parametrize("raw", ["~/acdc", "$HOME/acdc", "${HOME}/acdc", "$HERE/x/../acdc"])
+def test_a_raw_folder_is_read_as_a_shell_reads_it(paper, monkeypatch, raw):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("HERE", "/home/someone")
+    paper["datasets"]["acdc"]["raw"] = raw
+    checked = config.checked(paper, baselines.names())
+    assert Path(checked["datasets"]["acdc"]["raw"]).parts[-1] == "acdc"
+    assert checked["datasets"]["acdc"]["raw"].startswith("/home/someone/")
+    assert paper["datasets"]["acdc"]["raw"] == raw
+    assert checked["datasets"]["synapse"]["raw"] == paper["datasets"]["synapse"]["raw"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("$NO_SUCH_THING/acdc", r"datasets\.acdc\.raw: .*the variable \$NO_SUCH_THING is not set"),
+        ("${NO_SUCH_THING}/acdc", r"datasets\.acdc\.raw: .*\$\{NO_SUCH_THING\} is not set"),
+        ("~nobody-of-that-name/acdc", r"datasets\.acdc\.raw: .*no user 'nobody-of-that-name'"),
+    ],
+)
+def test_a_raw_folder_that_cannot_be_filled_in_is_named(paper, raw, message):
+    paper["datasets"]["acdc"]["raw"] = raw
+    with pytest.raises(config.ConfigError, match=message):
+        config.checked(paper, baselines.names())

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,7 @@ def fetch(
         log.info("%s: %s: nothing to download", dataset, raw)
         _warn(dataset, raw)
         return
-    folder = raw / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with transfer.locked(folder / ".lock"):
+    with _downloads(raw) as folder:
         absent = [archive for archive in wanted if not archive.unpacked(raw)]
         _announce(source)
         judged = [_provide(source, archive, raw, pause) for archive in absent]
@@ -88,6 +88,31 @@ def state(dataset: str, raw: Path) -> str:
             return "missing"
         return "incomplete"
     return "present"
+
+
+@contextmanager
+def _downloads(raw: Path) -> Iterator[Path]:
+    """The folder for downloads, for this process alone.
+
+    After a failure that has left nothing there, no folder of this call is left either: the raw folder may be a slip
+    of the pen.
+    """
+    folder = raw / FOLDER
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with transfer.locked(folder / ".lock"):
+            folder.mkdir(parents=True, exist_ok=True)  # another process may have failed here
+            yield folder
+    except BaseException:
+        left = list(folder.iterdir()) if folder.is_dir() else []
+        if all(path.name.endswith(".lock") for path in left):
+            for path in left:
+                path.unlink(missing_ok=True)
+            for path in made:
+                with suppress(OSError):
+                    path.rmdir()
+        raise
 
 
 def _announce(source: Source) -> None:
