@@ -92,7 +92,9 @@ def check(args: argparse.Namespace) -> None:
     from salstm.files import write_csv
 
     classes = datasets.DATASETS[datasets.check(args.dataset)].classes
-    write_csv(args.out, audit.audit(Store(args.cases), classes))
+    table = audit.audit(Store(args.cases), classes)
+    write_csv(args.out, table)
+    audit.judge(table)
 
 
 def train(args: argparse.Namespace) -> None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from salstm.data import datasets, splits
+from salstm.data import datasets, guards, repeats, splits
 from salstm.data.case import SPLITS, Case, voxels_of
+from salstm.data.guards import Finding
+from salstm.data.repeats import NEAR, Frame
 from salstm.data.store import Store
 
+log = logging.getLogger(__name__)
+
 BITS = 128
-NEAR = 12
-"""Bits in which the perceptual hashes of two near duplicates differ at most. On the frames and
-images at hand (40 CVC frames, 120 ISIC images), unrelated ones differ in 20 or more, one in six neighbouring video
-frames in 12 or fewer."""
 
 Row = dict[str, Any]
 
@@ -29,8 +30,10 @@ def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
 
     Facts: cases, groups, frames, sizes, intensity range, voxels and cases of each class; groups and
     stacks that stand in more than one split; frames that another split repeats exactly (by hash) or
-    nearly (by perceptual hash), or that lie beside a frame of another split in one stack; and cases
-    that look odd to their dataset's reader (Synapse: organs on the wrong side).
+    nearly (by perceptual hash), or that lie beside a frame of another split in one stack; cases
+    that look odd to their dataset's reader (Synapse: organs on the wrong side); and what the guards
+    find (``salstm.data.guards``), images that repeat among it: ``cannot be right: ...`` and ``may be
+    wrong: ...``, with the case, class or pair, and as value what was found and what to do.
 
     Args:
         store: the prepared dataset.
@@ -39,9 +42,40 @@ def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         ValueError: a label that names no class.
     """
-    rows = [row for split in SPLITS for row in _split_facts(store, split, classes)]
-    rows += [*_crossings(store), *_leaks(store), *_oddities(store)]
+    counts = {case.id: _counts(store, case) for case in store.cases}
+    hashed = {split: list(_hashed(store, store.split(split))) for split in SPLITS}
+    odd = _oddities(store)
+    rows = [row for split in SPLITS for row in _split_facts(store, split, classes, counts)]
+    rows += [*_crossings(store), *_leaks(store, hashed), *odd]
+    findings = [
+        *guards.recorded(store.manifest["source"]),
+        *guards.of_parts(*_presence(store, counts), classes),
+        *_systematic(store, len(odd) - 1),
+        *repeats.exact(store, hashed, classes),
+        *repeats.near(hashed),
+    ]
+    rows += [{"split": "all", "fact": one.fact, "value": one.text} for one in findings]
     return pd.DataFrame(rows, columns=["split", "fact", "value"])
+
+
+def judge(table: pd.DataFrame) -> None:
+    """Say what an audit found that may be wrong, and refuse what cannot be right.
+
+    Args:
+        table: of ``audit``.
+
+    Raises:
+        ValueError: lists everything that cannot be right.
+    """
+    named = table[table["fact"].str.contains(f"^(?:{guards.SURE}|{guards.UNSURE}|oddities of)")]
+    wrong = []
+    for fact, value in zip(named["fact"], named["value"], strict=True):
+        if fact.startswith(guards.SURE):
+            wrong.append(f"{fact.partition(': ')[2]}: {value}")
+        else:
+            log.warning("%s: %s", fact, value)
+    if wrong:
+        raise ValueError(f"{len(wrong)} findings that cannot be right:\n  " + "\n  ".join(wrong))
 
 
 def perceptual_hash(image: np.ndarray) -> int:
@@ -74,17 +108,36 @@ def _shrunk(grey: np.ndarray, height: int, width: int) -> np.ndarray:
     return grid / np.outer([len(part) for part in rows], [len(part) for part in columns])
 
 
-def _split_facts(store: Store, split: str, classes: tuple[str, ...]) -> list[Row]:
+def _counts(store: Store, case: Case) -> np.ndarray:
+    """Voxels of each number in a case's label."""
+    counts = np.zeros(256, dtype=np.int64)
+    found = voxels_of(store.native(case))
+    counts[: len(found)] = found
+    return counts
+
+
+def _presence(
+    store: Store, counts: Mapping[str, np.ndarray]
+) -> tuple[dict[str, dict[int, int]], list[set[int]]]:
+    """Voxels of each number in each part that has cases, and the numbers of each case."""
+    voxels: dict[str, dict[int, int]] = {}
+    for case in store.cases:
+        part = voxels.setdefault(case.split, {})
+        for number in np.flatnonzero(counts[case.id]):
+            part[int(number)] = part.get(int(number), 0) + int(counts[case.id][number])
+    return voxels, [set(np.flatnonzero(one).tolist()) for one in counts.values()]
+
+
+def _split_facts(
+    store: Store, split: str, classes: tuple[str, ...], counts: Mapping[str, np.ndarray]
+) -> list[Row]:
     cases = store.split(split)
     if not cases:  # a published split without validation cases, for one
         return [{"split": split, "fact": "cases", "value": 0}]
-    voxels, present = np.zeros((2, 256), dtype=np.int64)
+    voxels = np.sum([counts[case.id] for case in cases], axis=0)
+    present = np.sum([counts[case.id] > 0 for case in cases], axis=0)
     low, high = np.inf, -np.inf
     for case in cases:
-        counts = np.zeros(256, dtype=np.int64)
-        found = voxels_of(store.native(case))
-        counts[: len(found)] = found
-        voxels, present = voxels + counts, present + (counts > 0)
         low, high = min(low, store.frames(case).min()), max(high, store.frames(case).max())
     if unknown := [label for label in np.flatnonzero(voxels) if label > len(classes)]:
         raise ValueError(
@@ -119,19 +172,18 @@ def _crossings(store: Store) -> list[Row]:
     ]
 
 
-def _leaks(store: Store) -> list[Row]:
+def _leaks(store: Store, hashed: Mapping[str, list[Frame]]) -> list[Row]:
     """Validation frames that training has too, and test frames that either has."""
-    hashed = {split: list(_hashed(store, store.split(split))) for split in SPLITS}
     beside = Counter(_beside(store))
     rows = []
     for split, before in (("val", ("train",)), ("test", ("train", "val"))):
-        others = [entry for one in before for entry in hashed[one]]
-        exact = {digest for digest, _ in others}
-        near = np.array([bits for _, bits in others], dtype=np.uint8).reshape(-1, BITS // 8)
-        close = sum(_least_distance(bits, near) <= NEAR for _, bits in hashed[split])
+        others = [frame for one in before for frame in hashed[one]]
+        exact = {frame.digest for frame in others}
+        near = np.array([frame.bits for frame in others], dtype=np.uint8).reshape(-1, BITS // 8)
+        close = sum(_least_distance(frame.bits, near) <= NEAR for frame in hashed[split])
         facts = {
             "frames repeated exactly in another split": sum(
-                digest in exact for digest, _ in hashed[split]
+                frame.digest in exact for frame in hashed[split]
             ),
             f"frames within {NEAR} of {BITS} hash bits of one in another split": close,
             "frames beside a frame of another split": beside[split],
@@ -140,13 +192,13 @@ def _leaks(store: Store) -> list[Row]:
     return rows
 
 
-def _hashed(store: Store, cases: Iterable[Case]) -> Iterator[tuple[bytes, np.ndarray]]:
-    """SHA-256 and perceptual hash (bytes) of each frame."""
+def _hashed(store: Store, cases: Iterable[Case]) -> Iterator[Frame]:
     for case in cases:
         for frame in store.frames(case):
             digest = hashlib.sha256(np.ascontiguousarray(frame).data).digest()
             bits = perceptual_hash(frame).to_bytes(BITS // 8)
-            yield digest, np.frombuffer(bits, dtype=np.uint8)
+            plain = frame.min() == frame.max()
+            yield Frame(case, digest, np.frombuffer(bits, dtype=np.uint8), bool(plain))
 
 
 def _least_distance(bits: np.ndarray, others: np.ndarray) -> int:
@@ -166,6 +218,17 @@ def _beside(store: Store) -> Iterator[str]:
             if other and other.stack == case.stack and other.split != case.split
         }
         yield from [case.split] * len(foreign)
+
+
+def _systematic(store: Store, odd: int) -> list[Finding]:
+    """Patients differ; most of a dataset's patients do not."""
+    if len(store.cases) < 3 or 2 * odd <= len(store.cases):
+        return []
+    text = (
+        f"{odd} of {len(store.cases)} are odd (see the oddities): axes or numbers of the labels are other ones than "
+        "they are taken for"
+    )
+    return [Finding("most cases", True, text)]
 
 
 def _oddities(store: Store) -> list[Row]:

@@ -269,7 +269,7 @@ def prepare(
         ValueError: a raw file is wrong, or another one than the manifest says, or the split does
             not fit the cases there are.
     """
-    from salstm.data import splits, writing
+    from salstm.data import guards, splits, writing
 
     source = reader(name, raw)
     files = raw_manifest(name, raw, threads)
@@ -314,7 +314,9 @@ def prepare(
     }
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
     before = _states(raw, files)
-    writing.write(folder, taking_part, parts, size=size, **options)
+    classes = DATASETS[name].classes
+    watched = guards.watched(taking_part, classes, source.NORMALISE, origin)
+    writing.write(folder, watched, parts, size=size, **options)
     if changed := [one for one, state in _states(raw, files).items() if state != before[one]]:
         shutil.rmtree(folder)
         raise ValueError(f"{Path(raw) / changed[0]}: changed while it was read; {_AGAIN}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import os
 import textwrap
 from collections.abc import Mapping
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data import datasets
-from salstm.data.acquire import download, sources, weights
+from salstm.data.acquire import download, listing, sources, weights
+from salstm.files import read_json
 from salstm.recipes import resolve
 
 SLOW = ("synapse",)
@@ -19,6 +22,8 @@ BAD = ("missing", "incomplete", "wrong")
 TOLD = 3
 """Deviations from the official data that a finding names."""
 WEIGHTS = Path("data/weights")
+AUDITED = ("may be wrong: ", "cannot be right: ", "oddities of ")
+"""Facts of an audit that a person should know."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,11 @@ def examine(
         config: checked.
         cards: each network's card.
         folder: of the weights.
-        deep: compare with the official data where that takes minutes, too.
+        deep: compare with the official data where that takes minutes, too, and every file with the
+            hash that it was listed with.
     """
-    found = [_dataset(name, config, deep) for name in datasets.DATASETS]
+    results = Path("results") / config["name"]
+    found = [_dataset(name, config, results / name, deep) for name in datasets.DATASETS]
     return found + [
         _weights(name, card["weights"], folder, _starts_from(name, config))
         for name, card in sorted(cards.items())
@@ -86,7 +93,7 @@ def judge(findings: list[Finding]) -> None:
         raise FileNotFoundError(f"needed and missing or wrong: {', '.join(bad)}; see the table")
 
 
-def _dataset(name: str, config: Mapping[str, Any], deep: bool) -> Finding:
+def _dataset(name: str, config: Mapping[str, Any], results: Path, deep: bool) -> Finding:
     settings = config["datasets"].get(name, {})
     needed = bool(config["grid"].get(name))
     raw = Path(settings.get("raw", f"data/raw/{name}"))
@@ -96,7 +103,9 @@ def _dataset(name: str, config: Mapping[str, Any], deep: bool) -> Finding:
     try:
         state = download.state(name, raw)
         if state == "present":
-            return _present(name, needed, raw, deep)
+            found = _present(name, needed, raw, deep)
+            said = [found.cure, *_changed(name, raw, results, deep), *_audited(results)]
+            return dataclasses.replace(found, cure="\n".join(one for one in said if one))
     except ValueError as error:
         return Finding(name, needed, "wrong", str(raw), f"{error}")
     return Finding(name, needed, state, f"{raw}{_arrived(name, raw)}", _cure(name, raw))
@@ -117,6 +126,43 @@ def _present(name: str, needed: bool, raw: Path, deep: bool) -> Finding:
         f"gives other numbers. For the official data move {raw} away and run fetch"
     )
     return Finding(name, needed, "differs", facts, cure)
+
+
+def _changed(name: str, raw: Path, results: Path, deep: bool) -> list[str]:
+    """What is not as `fetch` listed it for the results of this configuration."""
+    path = results / "raw.json"
+    if not path.is_file():
+        return []
+    try:
+        listed = read_json(path)
+        seen = listing.changes(name, raw, listed)
+        found = listing.deep_changes(name, raw, listed) if deep else seen
+    except (ValueError, KeyError, TypeError):
+        return [f"{path}: not a list of raw files; remove it and run snakemake again"]
+    unseen = {one: kind for one, kind in found.items() if one not in seen}
+    said = []
+    if seen:
+        said.append(
+            f"Not as {path} lists it: {listing.described(seen)}; snakemake prepares it again"
+        )
+    if unseen:
+        said.append(
+            f"Not as {path} lists it: {listing.described(unseen)}; size and time are the same, so "
+            f"a plan does not see it: remove {path} and run snakemake again"
+        )
+    return said
+
+
+def _audited(results: Path) -> list[str]:
+    """What the audit of the prepared cases said, for the results of this configuration."""
+    path = results / "audit.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["fact"].startswith(AUDITED)]
+    said = [f"{row['fact']}: {textwrap.shorten(row['value'], 200)}" for row in rows[:TOLD]]
+    more = [f"and {len(rows) - TOLD} more in {path}"] if rows[TOLD:] else []
+    return [*said, *more]
 
 
 def _arrived(name: str, raw: Path) -> str:

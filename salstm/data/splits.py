@@ -149,8 +149,11 @@ def check_trainable(source: Mapping[str, Any], cases: Iterable[Case]) -> None:
         cases: of the store.
 
     Raises:
-        ValueError: a part that the training needs has no case.
+        ValueError: a part that the training needs has no case, or a case cannot be right.
     """
+    if wrong := [one for found in source.get("findings", {}).values() for one in found]:
+        more = f", and {len(wrong) - 1} more such findings" if wrong[1:] else ""
+        raise ValueError(f"{wrong[0]['subject']}: cannot be right: {wrong[0]['text']}{more}")
     found = {case.split for case in cases}
     empty = [part for part in source.get("parts", SPLITS) if part not in found]
     if not empty:

@@ -15,7 +15,13 @@ from salstm.evaluation import conventions
 from salstm.files import read_json
 from salstm.vocabulary import Identity
 
-WARNINGS = ("in more than one split", "another split", "oddities")
+WARNINGS = (
+    "in more than one split",
+    "another split",
+    "oddities",
+    "may be wrong",
+    "cannot be right",
+)
 """Facts of an audit that should be 0."""
 DIVIDED = "groups in more than one split"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import baselines
 from salstm import cli, config
 from salstm.data import doctor, phantoms
+from salstm.data.acquire import listing
 from salstm.data.doctor import Finding
 from salstm.data.readers import acdc
 
@@ -225,3 +227,28 @@ def test_an_archive_that_was_put_there_is_no_data_yet(settings, tmp_path):
     found = findings(settings, tmp_path)["acdc"]
     assert found.state == "missing"
     assert "; ACDC.zip is there, fetch unpacks it" in found.facts
+
+
+def test_what_changed_since_it_was_listed_and_what_the_audit_said_is_told(
+    settings, tmp_path, monkeypatch, lesions
+):
+    monkeypatch.chdir(tmp_path)
+    raw = Path(shutil.copytree(lesions, tmp_path / "isic2018"))
+    results = tmp_path / "results" / settings["name"] / "isic2018"
+    listing.write(results / "raw.json", "isic2018", raw)
+    row = "all,may be wrong: images of A and B,1 of 1 frames are the same"
+    (results / "audit.csv").write_text(f"split,fact,value\nall,cases,8\n{row}\n")
+    cure = findings(settings, tmp_path)["isic2018"].cure
+    assert "may be wrong: images of A and B: 1 of 1 frames are the same" in cure
+    assert "Not as" not in cure
+    monkeypatch.setattr(listing, "CACHE", tmp_path / "cache.json")
+    listing._known.cache_clear()
+    path = sorted(raw.glob("*/ISIC_*.jpg"))[2]
+    stat, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert "Not as" not in findings(settings, tmp_path)["isic2018"].cure
+    said = f"isic2018/raw.json lists it: 1 changed: {path.relative_to(raw)}"
+    assert said in findings(settings, tmp_path, deep=True)["isic2018"].cure
+    path.write_bytes(content + b"!")
+    assert said in findings(settings, tmp_path)["isic2018"].cure

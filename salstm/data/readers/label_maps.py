@@ -1,6 +1,6 @@
 """Abdominal organs by name: the one place that knows who numbers them how.
 
-A label file holds numbers, and three numberings of the same organs are in use. Confusing them
+A label file holds numbers, and several numberings of the same organs are in use. Confusing them
 raises no error and ruins a table, so numbers are only ever translated through names.
 """
 
@@ -50,6 +50,58 @@ MERIT: dict[int, str] = {
     8: "aorta",
 }
 """What MERIT's loader makes of the official numbers: what its published weights predict."""
+
+
+AMOS: dict[int, str] = {
+    **{number: BTCV[number] for number in range(1, 10)},
+    10: "pancreas",
+    11: "right adrenal gland",
+    12: "left adrenal gland",
+    13: "duodenum",
+}
+"""AMOS 2022 (Ji et al., NeurIPS 2022 datasets track), without its last two."""
+
+FLARE: dict[int, str] = {
+    1: "liver",
+    2: "right kidney",
+    3: "spleen",
+    4: "pancreas",
+    5: "aorta",
+    6: "inferior vena cava",
+    7: "right adrenal gland",
+    8: "left adrenal gland",
+    9: "gallbladder",
+    10: "esophagus",
+    11: "stomach",
+    12: "duodenum",
+    13: "left kidney",
+}
+"""FLARE 2022 (Ma et al., Lancet Digital Health 2024)."""
+
+TOTALSEGMENTATOR: dict[int, str] = {
+    1: "spleen",
+    2: "right kidney",
+    3: "left kidney",
+    4: "gallbladder",
+    5: "liver",
+    6: "stomach",
+    7: "aorta",
+    8: "inferior vena cava",
+    9: "portal vein and splenic vein",
+    10: "pancreas",
+    11: "right adrenal gland",
+    12: "left adrenal gland",
+}
+"""TotalSegmentator's first release, without its last classes."""
+
+OTHERS: dict[str, dict[int, str]] = {
+    "TransUNet": TRANSUNET,
+    "MERIT": MERIT,
+    "AMOS": AMOS,
+    "FLARE": FLARE,
+    "TotalSegmentator": TOTALSEGMENTATOR,
+}
+"""Lists that label files of the same organs are in, and that are not the official one."""
 
 
 def numbers(order: Mapping[int, str]) -> dict[str, int]:

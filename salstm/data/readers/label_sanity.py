@@ -1,8 +1,9 @@
-"""Does a label map look like an abdomen? Sides and proportions, as problems and never as errors.
+"""Does a label map look like an abdomen? Sides and proportions of the organs.
 
 A mirrored volume, swapped kidneys or another numbering of the organs train without complaint and
 score near zero on somebody else's files. Patients differ (a kidney can be missing, a spleen taken
-out), so a problem is something to look at, not a proof.
+out), so a problem is something to look at, not a proof; but no patient has both kidneys on the
+other side and the liver on its own, or several organs in another one's place and proportion.
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ _PROPORTIONS = (
     ("liver", "stomach", 1.0),
     ("liver", "pancreas", 5.0),
     ("liver", "aorta", 3.0),
+    ("pancreas", "liver", 1 / 150),
     ("spleen", "gallbladder", 1.0),
     ("left kidney", "right kidney", 1 / 3),
     ("right kidney", "left kidney", 1 / 3),
 )
+
+
+FAR = 3.0
+"""How many times less than usual is nothing that a patient has."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,83 @@ def problems(label: np.ndarray, numbers: Mapping[str, int], *, oriented: bool = 
     return [*_wrong_sides(parts), *found] if oriented else found
 
 
+def impossible(label: np.ndarray, numbers: Mapping[str, int]) -> list[str]:
+    """What no patient has, however slices are turned: kidneys crossed over, two proportions far from usual.
+
+    Args:
+        label: ``(Z, Y, X)`` uint8.
+        numbers: organ -> its number in the label.
+
+    Returns:
+        One sentence for each; none where all may be right.
+    """
+    parts = _parts(label, numbers)
+    far = _disproportions(parts, FAR)
+    return [*_crossed(parts, 0.5), *(far if len(far) > 1 else [])]
+
+
+def other_list(
+    label: np.ndarray, official: Mapping[int, str], others: Mapping[str, Mapping[int, str]]
+) -> str:
+    """Which other list of organs a label's numbers fit, where they do not fit the official one.
+
+    Args:
+        label: ``(Z, Y, X)`` uint8 in LPS, as stored in the file.
+        official: number -> organ.
+        others: name -> list.
+
+    Returns:
+        What speaks against the official list and for the other one, or nothing: two problems or more
+        under the official list, and none under another one that has as much to compare.
+    """
+    shown = _shown(label)
+    against = _judged(shown, official)
+    if len(against.problems) < 2:
+        return ""
+    fitting = [
+        name
+        for name, one in others.items()
+        if not (judged := _judged(shown, one)).problems
+        and judged.compared >= max(against.compared / 2, 3)
+    ]
+    if not fitting:
+        return ""
+    return (
+        f"its numbers are those of {' or '.join(fitting)}, not the official ones: read as these, "
+        f"{'; '.join(against.problems)}"
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is odd about a label under one list, and how many things were compared."""
+
+    problems: list[str]
+    compared: int
+
+
+def _judged(shown: Mapping[int, _Part], names: Mapping[int, str]) -> _Judged:
+    parts = {names[number]: part for number, part in shown.items() if number in names}
+    pairs = [{low, high} for _, low, high in _SIDES] + [{one, two} for one, two, _ in _PROPORTIONS]
+    found = [*_wrong_sides(parts), *_crossed(parts), *_disproportions(parts)]
+    return _Judged(found, sum(pair <= set(parts) for pair in pairs))
+
+
 def _parts(label: np.ndarray, numbers: Mapping[str, int]) -> dict[str, _Part]:
+    shown = _shown(label)
+    return {name: shown[number] for name, number in numbers.items() if number in shown}
+
+
+def _shown(label: np.ndarray) -> dict[int, _Part]:
+    """Each number that is large enough to say something."""
     places = np.nonzero(label)
     values = label[places]
     count = np.bincount(values, minlength=256)
     sums = [np.bincount(values, weights=place, minlength=256) for place in places]
     ends = np.bincount(label[[0, -1]].ravel(), minlength=256) > 0
     return {
-        name: _Part(int(count[k]), np.array([one[k] for one in sums]) / count[k], bool(ends[k]))
-        for name, k in numbers.items()
-        if count[k] >= LEAST
+        int(k): _Part(int(count[k]), np.array([one[k] for one in sums]) / count[k], bool(ends[k]))
+        for k in np.flatnonzero(count >= LEAST)
     }
 
 
@@ -98,13 +171,18 @@ def _wrong_sides(parts: Mapping[str, _Part]) -> list[str]:
     return found
 
 
-def _crossed(parts: Mapping[str, _Part]) -> list[str]:
-    """Kidneys against liver and spleen: holds in any orientation."""
+def _crossed(parts: Mapping[str, _Part], least: float = 0.0) -> list[str]:
+    """Kidneys against liver and spleen: holds however slices are turned.
+
+    Args:
+        parts: what is shown.
+        least: minus the cosine between the two directions at which it counts.
+    """
     if not {"left kidney", "right kidney", "liver", "spleen"} <= set(parts):
         return []
     kidneys = _along(parts, "right kidney", "left kidney")[1:]
     others = _along(parts, "liver", "spleen")[1:]
-    if float(kidneys @ others) >= 0:
+    if float(kidneys @ others) >= -least * float(np.linalg.norm(kidneys) * np.linalg.norm(others)):
         return []
     return [
         "the left kidney lies on the liver's side and the right one on the spleen's; the labels "
@@ -112,13 +190,14 @@ def _crossed(parts: Mapping[str, _Part]) -> list[str]:
     ]
 
 
-def _disproportions(parts: Mapping[str, _Part]) -> list[str]:
+def _disproportions(parts: Mapping[str, _Part], far: float = 1.0) -> list[str]:
+    """Volumes that are less than usual, by a factor of ``far`` or more."""
     found = []
     for larger, smaller, times in _PROPORTIONS:
         if not {larger, smaller} <= set(parts) or parts[larger].cut or parts[smaller].cut:
             continue
         ratio = parts[larger].voxels / parts[smaller].voxels
-        if ratio < times:
+        if ratio < times / far:
             found.append(
                 f"the {larger} has {ratio:.2g} times the volume of the {smaller}; at least "
                 f"{times:.2g} is usual; labels may be swapped"

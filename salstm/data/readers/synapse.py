@@ -137,6 +137,11 @@ def _case(identity: str, image_path: Path, label_path: Path, axes: str | None) -
         image_path, label_path, axes=axes, setting="datasets.synapse.axes"
     )
     official = as_labels(label_path, label.array, range(len(label_maps.BTCV) + 1))
+    if other := label_sanity.other_list(official, label_maps.BTCV, label_maps.OTHERS):
+        raise ValueError(
+            f"{label_path}: {other}; renumber it (salstm/data/readers/label_maps.py has the lists), "
+            f"or get RawData.zip again"
+        )
     return RawCase(
         id=identity,
         group=identity,
