@@ -75,7 +75,7 @@ def judge(table: pd.DataFrame) -> None:
         else:
             log.warning("%s: %s", fact, value)
     if wrong:
-        raise ValueError(f"{len(wrong)} findings that cannot be right:\n  " + "\n  ".join(wrong))
+        raise ValueError(f"cannot be right ({len(wrong)}):\n  " + "\n  ".join(wrong))
 
 
 def perceptual_hash(image: np.ndarray) -> int:

@@ -201,7 +201,7 @@ def of_parts(
             others = set(range(1, len(classes) + 1)) - {number}
             complete = sum(others <= labels for labels in present)
             text = f"no voxel in any of {len(present)} cases, of which {complete} have every other class"
-            cure = "the labels are in another list, or this class is not in them"
+            cure = "the labels are in another list, or do not have it"
             found.append(Finding(f"{name}, all parts", complete > 0, f"{text}; {cure}"))
             continue
         found += [

@@ -40,7 +40,7 @@ _PROPORTIONS = (
     ("liver", "stomach", 1.0),
     ("liver", "pancreas", 5.0),
     ("liver", "aorta", 3.0),
-    ("pancreas", "liver", 1 / 150),
+    ("pancreas", "liver", 1 / 200),
     ("spleen", "gallbladder", 1.0),
     ("left kidney", "right kidney", 1 / 3),
     ("right kidney", "left kidney", 1 / 3),
@@ -70,8 +70,8 @@ def problems(label: np.ndarray, numbers: Mapping[str, int], *, oriented: bool = 
             proportions, and that the left kidney lies where the spleen does.
 
     Returns:
-        One sentence for each thing that is odd. Organs that are not there are not compared, and
-        volumes of organs that the first or last slice cuts are not either.
+        One sentence for each thing that is odd. Organs that are not there are not compared, and an
+        organ that the first or last slice cuts is not called too small.
     """
     parts = _parts(label, numbers)
     found = [*_crossed(parts), *_disproportions(parts)]
@@ -105,18 +105,19 @@ def other_list(
 
     Returns:
         What speaks against the official list and for the other one, or nothing: two problems or more
-        under the official list, and none under another one that has as much to compare.
+        under the official list, and none under another one that has every number and at least half as much to
+        compare.
     """
     shown = _shown(label)
     against = _judged(shown, official)
     if len(against.problems) < 2:
         return ""
-    fitting = [
-        name
-        for name, one in others.items()
-        if not (judged := _judged(shown, one)).problems
-        and judged.compared >= max(against.compared / 2, 3)
-    ]
+    fitting = []
+    for name, one in others.items():
+        judged = _judged(shown, one)
+        comparable = shown.keys() <= one.keys() and judged.compared >= max(against.compared / 2, 3)
+        if comparable and not judged.problems:
+            fitting.append(name)
     if not fitting:
         return ""
     return (
@@ -194,7 +195,7 @@ def _disproportions(parts: Mapping[str, _Part], far: float = 1.0) -> list[str]:
     """Volumes that are less than usual, by a factor of ``far`` or more."""
     found = []
     for larger, smaller, times in _PROPORTIONS:
-        if not {larger, smaller} <= set(parts) or parts[larger].cut or parts[smaller].cut:
+        if not {larger, smaller} <= set(parts) or parts[larger].cut:
             continue
         ratio = parts[larger].voxels / parts[smaller].voxels
         if ratio < times / far:

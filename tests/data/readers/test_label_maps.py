@@ -113,3 +113,20 @@ def test_another_numbering_is_noticed():
 def test_organs_that_the_volume_cuts_are_not_weighed():
     label = abdomen(OURS)[9:]  # only the top of the liver is left
     assert not any("volume of" in problem for problem in label_sanity.problems(label, OURS))
+
+
+def test_an_organ_is_too_small_whether_or_not_the_other_one_is_cut():
+    """A right adrenal gland that is taken for the pancreas, as with AMOS's numbers, under a liver that goes on."""
+    label = np.zeros((8, 40, 40), dtype=np.uint8)
+    label[2:, 5:35, 5:20] = 5  # up to the last slice
+    label[3, 10:12, 25:30] = 6
+    label[4, 10:12, 25:35] = 6
+    names = {"liver": 5, "pancreas": 6}
+    assert label_sanity.problems(label, names, oriented=False) == []  # 30 voxels of 2700: one in 90
+    large = np.zeros((20, 60, 60), dtype=np.uint8)
+    large[2:, 2:58, 2:20] = 5
+    large[3, 10:12, 25:40] = 6
+    [problem] = label_sanity.problems(large, names, oriented=False)
+    assert (
+        "the pancreas has 0.0017 times the volume of the liver; at least 0.005 is usual" in problem
+    )
