@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-install: ## make .venv from the lock file (PYTHON=python3.13: with that Python; UV=: with pip although uv is there)
+install: ## make .venv from the lock file (PYTHON=python3.13 chooses the Python; UV= takes pip where uv is there, too)
 	@$(PYTHON) workflow/envs/install.py
 
 slurm: install ## Snakemake's plugin for SLURM; not in the default install: see docs/clusters.md

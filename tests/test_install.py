@@ -263,6 +263,7 @@ def test_an_install_that_was_cut_off_is_begun_anew(desk: Desk, tmp_path: Path):
     desk.index.slow = "runner-2.0"
     with subprocess.Popen(desk.command(), env=desk.environment(), start_new_session=True) as first:
         assert desk.index.reached.wait(60)
+        assert list((desk.venv / "tmp").glob("pip-*"))  # downloads lie here, not in /tmp
         first.kill()  # the parent alone: its pip goes on
     assert not desk.stamp.exists()
     (desk.site / "tomlish.py").unlink()
