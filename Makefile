@@ -7,8 +7,11 @@ export GOMP_SPINCOUNT ?= 0
 export OMP_WAIT_POLICY ?= PASSIVE
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A process a core, a thread each; JOBS=1 for one.
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(or $(JOBS),auto) --maxprocesses=8 --dist=worksteal
+HERE := not slow and not gpu and not data and not slurm
 
-.PHONY: help install slurm demo test check format paper bench lock clean
+.PHONY: help install slurm demo test test-rest test-all check format paper bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,16 +26,21 @@ demo: install ## the whole pipeline on phantom data, CPU only; ends with reports
 	$(BIN)/snakemake --cores all --configfile config.demo.yaml --set-threads train=1 predict=1 sparsity=1
 	@echo "The report: reports/demo/index.html"
 
-test: install ## the test suite
-	$(BIN)/python -m pytest
+test: install ## the tests that prove the product on this machine
+	$(PYTEST)
 
-check: install ## formatting, lint, types, workflow lint, tests
+test-rest: install ## proof in depth: what `make test` leaves out
+	$(PYTEST) -m 'extended and $(HERE)'
+
+test-all: install ## every test that needs no GPU, no real data, no SLURM
+	$(PYTEST) -m '$(HERE)'
+
+check: install ## formatting, lint, types, workflow lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/pyright
 	$(BIN)/snakemake --lint
-	$(BIN)/python -m pytest
 
 format: install ## write the format
 	$(BIN)/ruff check --fix .

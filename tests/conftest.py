@@ -93,6 +93,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[ABSENT] = [name for one in dropped for name in sorted(left[id(one)])]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes, each tells the one that prints what it left out: all collect the same tests."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["absent"] = session.config.stash.get(ABSENT, [])
+
+
+class Workers:
+    """What only pytest-xdist calls; a name that pytest does not know would be refused without it."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep what a process left out."""
+        node.config.stash[ABSENT] = getattr(node, "workeroutput", {}).get("absent", [])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to pytest-xdist where it is used."""
+    config.pluginmanager.register(Workers())
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what was left out for want of a program: a silent gap looks like a success."""
     names = config.stash.get(ABSENT, [])

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 
 import baselines
@@ -58,6 +59,7 @@ def test_a_figure_without_a_reference_has_no_ratio(tmp_path, monkeypatch):
     assert f"| plan | 600 | {torch.get_num_threads()} |  | 2.5 s |  | 3 s |" in shown
 
 
+@pytest.mark.extended
 def test_the_gpu_table_is_made_of_steps_that_run():
     """On the CPU and at 64 pixels: that it runs, not how fast. No GPU was at hand when it was written."""
     made = list(gpu.figures("cpu", size=64, batch=1, pairs=1))
@@ -72,6 +74,7 @@ def _figure(name: str, ratio: float) -> Figure:
     return Figure(name, "small", ratio, 1.0, "s", ratio, "2x")
 
 
+@pytest.mark.extended
 def test_both_precisions_start_alike_and_learn(tmp_path):
     """On the CPU, one small network: that it runs and learns, not how fast. No GPU was at hand when it was written."""
     settings = configuration.checked(configuration.load(ROOT / "config.yaml"), baselines.names())

@@ -15,7 +15,7 @@ from tests.conftest import NEEDS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.extended]
 WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
 DENIED = "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('denied')); }"
 Opened = Callable[..., "Page"]

@@ -50,6 +50,7 @@ def test_the_grid_is_whole():
     assert {baseline for _, baseline, _ in CELLS} == set(baselines.names())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("dataset", "baseline", "variant"), CELLS)
 def test_a_cell_trains_two_steps(stores, tmp_path, dataset, baseline, variant):
     facts = datasets.DATASETS[dataset]

@@ -35,6 +35,7 @@ def complaints(page: Path) -> list[str]:
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.java
 def test_the_page_is_valid_html(site, tmp_path):
     assert complaints(site) == []
@@ -43,6 +44,7 @@ def test_the_page_is_valid_html(site, tmp_path):
     assert len(complaints(wrong)) == 1
 
 
+@pytest.mark.extended
 @pytest.mark.latex
 def test_the_latex_tables_compile_and_hold_every_number(site, tmp_path):
     tables = sorted((site.parent / "tables").glob("*.tex"))

@@ -200,12 +200,14 @@ def test_after_kill_9_the_same_command_goes_on_and_ends_bitwise_the_same(prepare
 
 
 @pytest.mark.faults
+@pytest.mark.extended
 def test_after_ctrl_c_the_same_command_goes_on_without_unlocking(prepared, undisturbed):
     said = cut(prepared, signal.SIGINT)
     assert re.search(r"The same command goes on after epoch \d of 6", said)
     assert_goes_on(prepared, undisturbed)
 
 
+@pytest.mark.extended
 def test_options_of_the_machine_reach_the_training_and_rerun_nothing(prepared, undisturbed):
     change(prepared, machine={"micro_batch": 2, "workers": 1}, jobs_per_gpu=2)
     result = snakemake(prepared, f"{CELL}/run.json")
@@ -222,6 +224,7 @@ def test_options_of_the_machine_reach_the_training_and_rerun_nothing(prepared, u
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+@pytest.mark.extended
 def test_a_broken_cell_does_not_stop_the_others_and_the_report_names_it(folder):
     recipes = {
         "networks": {"unet": {"size": 32}, "dwunet": {"size": 32, "optimizer": {"lr": 1e30}}},
