@@ -134,7 +134,9 @@ def test_nothing_is_compared_or_claimed_on_such_a_split(divided, tmp_path):
 
 def test_means_are_those_of_the_conventions(data):
     table = comparison(data)
-    scored: Any = conventions.average(conventions.under_protocol(data.of("acdc").scores, "strict"))
+    scored: Any = conventions.average(
+        conventions.under_protocol(data.of("acdc").scores, "strict"), DECLARED
+    )
     expected = scored.groupby(["baseline", "variant"])["dice"].mean()
     means = table[(table["class"] == "mean") & (table["metric"] == "dice")]
     found = means.set_index(["baseline", "variant"])["mean"]

@@ -41,11 +41,6 @@ def cases() -> pd.DataFrame:
     )
 
 
-def curves() -> pd.DataFrame:
-    """Read the test curves: variant, epoch, and the means over the volumes by class."""
-    return pd.read_csv(FOLDER / "authors_acdc_curves.csv")
-
-
 def our_case(name: str) -> str:
     """Translate a case name of theirs: case_002_volume_ED.npz is patient002_ED.
 

@@ -107,7 +107,7 @@ def paired(rows: pd.DataFrame, module: str, metric: str) -> tuple[pd.DataFrame, 
     return values, left_out
 
 
-def over_seeds(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.DataFrame:
+def over_seeds(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Mean and standard deviation over the seeds of each dataset, network and variant.
 
     Args:
@@ -124,9 +124,7 @@ def over_seeds(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.Data
     return grouped.agg(**columns).reset_index()
 
 
-def optimism(
-    scores: pd.DataFrame, convention: str, metrics: Sequence[str] = DECLARED
-) -> pd.DataFrame:
+def optimism(scores: pd.DataFrame, convention: str, metrics: Sequence[str]) -> pd.DataFrame:
     """What choosing the weights on the test set is worth, cell by cell.
 
     Args:
@@ -148,33 +146,27 @@ def optimism(
     return wide.filter(list(SELECTIONS)).assign(optimism=gain).reset_index()
 
 
-def ranks(
-    scores: pd.DataFrame, selection: str, metric: str, names: Sequence[str] | None = None
-) -> pd.DataFrame:
+def ranks(scores: pd.DataFrame, selection: str, metric: str) -> pd.DataFrame:
     """Rank of every network and variant of a dataset under each convention.
 
     Args:
         scores: raw rows.
         selection: 'last', 'best_val' or 'best_test'.
         metric: the column.
-        names: conventions, all by default.
 
     Returns:
-        Columns dataset, baseline, variant, then one rank per convention (1 is best, ties share the
-        better one, NaN where the mean is undefined), and `flips`: whether the ranks differ.
+        Columns dataset, baseline, variant, then one rank per convention: 1 is best, ties share the
+        better one, NaN where the mean is undefined.
     """
-    names = list(names or conventions.CONVENTIONS)
     columns = {}
-    for name in names:
+    for name in conventions.CONVENTIONS:
         rows = conventions.apply(_where(scores, selection=selection), name)
         means = conventions.average(rows, [metric]).groupby(list(CELL)).agg(value=(metric, "mean"))
         order = means.groupby("dataset").rank(
             method="min", ascending=METRICS[metric].better == "lower"
         )
         columns[name] = order["value"]
-    table = pd.DataFrame(columns)
-    flips = [len(set(row[~np.isnan(row)])) > 1 for row in table.to_numpy(dtype=np.float64)]
-    return table.assign(flips=flips).reset_index()
+    return pd.DataFrame(columns).reset_index()
 
 
 def _compared(

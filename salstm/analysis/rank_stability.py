@@ -30,23 +30,21 @@ def rank_stability(
     groups: NDArray,
     generator: np.random.Generator,
     *,
-    lower_is_better: bool = False,
     resamples: int = 10_000,
 ) -> Stability:
     """Rank algorithms by their mean over cases, and again on bootstrap draws of the groups.
 
     Args:
-        values: one row per case, one column per algorithm; NaN values are left out of the means.
+        values: one row per case, one column per algorithm, more is better; NaN values are left out of the means.
         groups: the group of each case.
         generator: source of chance.
-        lower_is_better: for distances.
         resamples: bootstrap draws.
 
     Returns:
         Ranks, taus and rank shares; in a draw, ties share the better rank, an algorithm without a
         value has the last one.
     """
-    values = np.asarray(values, dtype=np.float64) * (-1 if lower_is_better else 1)
+    values = np.asarray(values, dtype=np.float64)
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     number = int(index.max()) + 1 if len(index) else 0
     member = np.zeros((number, len(index)))

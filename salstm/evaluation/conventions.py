@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from salstm import vocabulary
 from salstm.data import datasets
-from salstm.vocabulary import DECLARED, IDENTITY, METRICS, PROTOCOLS
+from salstm.vocabulary import IDENTITY, METRICS, PROTOCOLS
 
 OVERLAPS, DISTANCES = (
     tuple(name for name, metric in METRICS.items() if metric.filled == kind)
@@ -220,7 +220,7 @@ def refusal(dataset: str, divided: int) -> str:
     )
 
 
-def average(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.DataFrame:
+def average(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Average scored rows: over the cases of each class, then over the classes.
 
     Args:
@@ -228,21 +228,11 @@ def average(rows: pd.DataFrame, metrics: Sequence[str] = DECLARED) -> pd.DataFra
         metrics: columns to average.
 
     Returns:
-        One row per run and selection: the metrics, `cases`, and how many rows were `missed`,
-        `invented` and `absent`. Undefined values are left out, and so is a class that is undefined
-        in every case; NaN if nothing is defined.
+        One row per run and selection with the metrics. Undefined values are left out, and so is a class that is
+        undefined in every case; NaN if nothing is defined.
     """
-    keys = list(RUN)
-    tallies = {name: rows["state"].to_numpy() == name for name in ("missed", "invented", "absent")}
-    by_class = rows.assign(**tallies).groupby([*keys, "class"])
-    parts = {name: (name, "mean") for name in metrics} | {"cases": ("case", "nunique")}
-    classes = by_class.agg(**parts, **{name: (name, "sum") for name in tallies})
-    means = {name: (name, "mean") for name in metrics} | {"cases": ("cases", "max")}
-    return (
-        classes.groupby(keys)
-        .agg(**means, **{name: (name, "sum") for name in tallies})
-        .reset_index()
-    )
+    keys, means = list(RUN), {name: (name, "mean") for name in metrics}
+    return rows.groupby([*keys, "class"]).agg(**means).groupby(keys).agg(**means).reset_index()
 
 
 def _fill(

@@ -22,7 +22,7 @@ def by_convention(
     selection = PROTOCOLS[STRICT].selection
     columns, ranked = [], {}
     for metric in metrics:
-        table = comparisons.ranks(part.scores, selection, metric).drop(columns="flips")
+        table = comparisons.ranks(part.scores, selection, metric)
         table = table.set_index(["baseline", "variant"]).drop(columns="dataset")
         ranked[metric] = table.dropna(axis=1, how="all")
         columns += [

@@ -17,9 +17,7 @@ def test_ranks_and_shares():
     assert found.ranks.tolist() == [3, 1, 2]
     assert (found.tau == 1).all()
     np.testing.assert_allclose(found.shares, [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-12)
-    turned = rank_stability(
-        values, np.arange(12) // 2, np.random.default_rng(0), lower_is_better=True, resamples=50
-    )
+    turned = rank_stability(-values, np.arange(12) // 2, np.random.default_rng(0), resamples=50)
     assert turned.ranks.tolist() == [1, 3, 2]
 
 
