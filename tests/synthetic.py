@@ -14,7 +14,7 @@ import pandas as pd
 from salstm.columns import COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
-from salstm.vocabulary import IDENTITY, cells
+from salstm.vocabulary import IDENTITY, METRICS, cells
 
 GRID = {"acdc": ("mtunet", "transunet"), "isic2018": ("unet",)}
 SHIFT = {"plain": 0.0, "salstm": 0.02, "lstmsa": 0.01}
@@ -212,18 +212,19 @@ def _row(generator, identity, selection, scope, unit, case, label) -> dict:
         "tp": int(dice * min(reference, prediction)),
         "fp": 3,
         "fn": 2,
-        "dice": overlap,
-        "iou": overlap / (2 - overlap),
-        "precision": overlap,
-        "recall": overlap,
-        "hd": far * 2,
-        "hd95": far,
-        "hd95_directed": far * 0.9,
-        "assd": far / 2,
-        "surface_dice": overlap,
-        "volume_error": 0.1,
+        **_values(overlap, far),
         "diagonal": 100.0,
         "unit": unit,
+    }
+
+
+def _values(overlap: float, far: float) -> dict[str, float]:
+    """A value of every metric, those of the vocabulary that are not named here included."""
+    known = {"iou": overlap / (2 - overlap), "volume_error": 0.1}
+    known |= {"hd": far * 2, "hd95": far, "hd95_directed": far * 0.9, "assd": far / 2}
+    return {
+        name: known.get(name, far if metric.is_distance else overlap)
+        for name, metric in METRICS.items()
     }
 
 

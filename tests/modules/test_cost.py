@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from salstm.modules import attach
+from salstm.vocabulary import PLAIN, VARIANTS
 
 HALF = 64 * 25 * 256  # per position: the input half or the hidden half of a cell's convolution
 ATTENTION = {"salstm": 2 * 64 * 64, "lstmsa": 2 * 64 * 64 + 3 * 64 * 64, "convlstm": 0}
@@ -74,3 +75,19 @@ def test_volume_needs_the_gates_of_each_frame_once_per_direction(variant):
     with FlopCounterMode(display=False) as counter:
         model.volume(torch.zeros(frames, 64, SIDE, SIDE, device="meta"), triples)
     assert counter.get_total_flops() == 2 * frames * macs(variant, 16, 4) * SIDE**2
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_vocabulary_says_what_a_head_costs(variant):
+    """A window with four outputs and a frame with nine, as on ACDC and Synapse; parameters with four outputs."""
+    entry, side = VARIANTS[variant], 16
+    found = []
+    for frames, classes in ((3, 4), (1, 9)):
+        model = attach(nn.Identity(), variant, classes).eval().to("meta")
+        channels = classes if variant == PLAIN else 64
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, frames, channels, side, side, device="meta"))
+        found.append(counter.get_total_flops() / 2 / side**2)
+    assert entry.macs == tuple(found)
+    head = attach(nn.Identity(), variant, 4).head
+    assert entry.parameters == sum(parameter.numel() for parameter in head.parameters())
