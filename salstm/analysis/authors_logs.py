@@ -1,7 +1,7 @@
 """The authors' ACDC logs beside our runs: same cases, same rule, paired.
 
 Their logs hold, for MT-UNet with each module, the mean Dice and HD95 over the classes of each of
-the 40 test volumes at the last and at the best epoch (`salstm/data/authors/README.md`).
+the 40 test volumes at the last and at the best epoch (`salstm/analysis/authors/README.md`).
 """
 
 from __future__ import annotations

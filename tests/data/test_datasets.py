@@ -36,7 +36,7 @@ def test_importing_the_registry_loads_nothing_heavy():
 def test_every_entry_goes_by_its_key_and_names_its_licence_and_source():
     for name, entry in datasets.DATASETS.items():
         assert entry.name == name
-        assert entry.module == f"salstm.data.{name}"
+        assert entry.module == f"salstm.data.readers.{name}"
         assert entry.binary == (len(entry.classes) == 1)
         assert entry.licence
         assert entry.citation
