@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -272,6 +273,7 @@ def prepare(
     from salstm.data import guards, splits, writing
 
     source = reader(name, raw)
+    before = _states(source.files(raw))
     files = raw_manifest(name, raw, threads)
     _check_same(raw, manifest if manifest is not None else files, files)
     identities = source.identities(raw)
@@ -313,13 +315,12 @@ def prepare(
         "files": files,
     }
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
-    before = _states(raw, files)
     classes = DATASETS[name].classes
     watched = guards.watched(taking_part, classes, source.NORMALISE, origin)
     writing.write(folder, watched, parts, size=size, **options)
-    if changed := [one for one, state in _states(raw, files).items() if state != before[one]]:
+    if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
-        raise ValueError(f"{Path(raw) / changed[0]}: changed while it was read; {_AGAIN}")
+        raise ValueError(f"{changed[0]}: changed while it was read; {_AGAIN}")
 
 
 _AGAIN = "run the same command again (by hand: fetch, then prepare)"
@@ -348,10 +349,14 @@ def _check_same(
         raise ValueError(f"{Path(raw) / first}: {state}{more}; {_AGAIN}")
 
 
-def _states(raw: Path | str, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Size and time of each file."""
-    stats = {one: (Path(raw) / one).stat() for one in names}
-    return {one: (stat.st_size, stat.st_mtime_ns) for one, stat in stats.items()}
+def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
+    """Size and time of each file that is there."""
+    states: dict[Path, tuple[int, int] | None] = dict.fromkeys(paths)
+    for path in states:
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            states[path] = stat.st_size, stat.st_mtime_ns
+    return states
 
 
 def _first(names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import os
@@ -126,17 +125,18 @@ def test_prepare_refuses_files_that_are_not_those_of_the_list(raw, tmp_path):
 
 def test_a_file_that_changes_while_it_is_read_leaves_no_store(raw, tmp_path, monkeypatch):
     path = raw / "training/patient003/Info.cfg"
-    monkeypatch.setattr(datasets, "_states", functools.partial(_touching, path, datasets._states))
+    states = datasets._states
+
+    def touching(paths):
+        """The state of now; then somebody writes."""
+        found = states(paths)
+        path.write_text(path.read_text() + " ")
+        return found
+
+    monkeypatch.setattr(datasets, "_states", touching)
     with pytest.raises(ValueError, match=r"patient003/Info\.cfg: changed while it was read"):
         datasets.prepare("acdc", raw, tmp_path / "s", split=GROUPS, size=32)
     assert not (tmp_path / "s").exists()
-
-
-def _touching(path, states, raw, names):
-    """The state of now; then somebody touches a file."""
-    found = states(raw, names)
-    path.write_text(path.read_text() + "\n")
-    return found
 
 
 def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(
