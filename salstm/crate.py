@@ -134,7 +134,7 @@ def _record(results: Path, cell: dict[str, Any]) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _action(cell: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+def _action(cell: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     status = STATUS.get(cell["state"], "PotentialActionStatus")
     facts: dict[str, Any] = {
         "@id": f"#train-{_key(cell)}",
@@ -147,12 +147,12 @@ def _action(cell: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     if cell["state"] != "done":
         facts["error"] = str(cell["reason"])
     for name, key in (("startTime", "started"), ("endTime", "finished")):
-        if made.get(key):
-            facts[name] = made[key]
-    if made:
-        device = made.get("device", {})
+        if record.get(key):
+            facts[name] = record[key]
+    if record:
+        device = record.get("device", {})
         facts["description"] = (
-            f"{made.get('command', '')}; recipe {made.get('recipe_digest', 'not recorded')}; "
+            f"{record.get('command', '')}; recipe {record.get('recipe_digest', 'not recorded')}; "
             f"{device.get('name') or device.get('type', 'device not recorded')}"
         )
     return facts

@@ -49,11 +49,12 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
         for metric in Family(**statistics).metrics:
             write_csv(out / f"challenger_{protocol}_{metric}.csv", scoring.long(rows, metric))
     sizes = {one: voxels(results / one / "cases" / "cases.csv") for one in data.datasets}
-    whole = dict(summaries(data, sizes))
-    for name, one in whole.items():
-        write_json(out / "nnunet" / f"{name.replace('/', '-')}.json", one)
+    cells = dict(summaries(data, sizes))
+    for name, summary in cells.items():
+        write_json(out / "nnunet" / f"{name.replace('/', '-')}.json", summary)
     means = {
-        name: {**one, "metric_per_case": len(one["metric_per_case"])} for name, one in whole.items()
+        name: {**summary, "metric_per_case": len(summary["metric_per_case"])}
+        for name, summary in cells.items()
     }
     write_json(out / "summary.json", means)
     for name in COPIED:
@@ -127,11 +128,11 @@ def _values(row: Mapping[Any, Any]) -> dict[str, float | None]:
 
 
 def _over_labels(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
-    found = {}
+    by_name = {}
     for name in next(iter(means.values()), {}):
         known = [value for one in means.values() if (value := one[name]) is not None]
-        found[name] = sum(known) / len(known) if known else None
-    return found
+        by_name[name] = sum(known) / len(known) if known else None
+    return by_name
 
 
 def _value(number: float) -> float | None:

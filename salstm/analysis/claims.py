@@ -78,7 +78,7 @@ def read(path: Path) -> Claims:
 
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = [field.name for field in fields(Claim)]
-    found = []
+    claims = []
     for entry in content["claims"]:
         for key in entry:
             vocabulary.check(f"{path}: {entry.get('id')}: key", key, known)
@@ -87,8 +87,8 @@ def read(path: Path) -> Claims:
         vocabulary.check(f"{path}: {entry['id']}: kind", entry["kind"], KINDS)
         claim = Claim(**entry)
         _check_names(claim, f"{path}: {claim.id}")
-        found.append(claim)
-    return Claims(int(content["seeds"]), found)
+        claims.append(claim)
+    return Claims(int(content["seeds"]), claims)
 
 
 def _check_names(claim: Claim, subject: str) -> None:
@@ -131,8 +131,8 @@ def evaluate(
     grid: dict[str, list[str]] = {}
     for claim in claims.claims:
         for dataset, baselines in claim.grid.items():
-            held = grid.setdefault(dataset, [])
-            held.extend(name for name in baselines if name not in held)
+            networks = grid.setdefault(dataset, [])
+            networks.extend(name for name in baselines if name not in networks)
     compared = comparisons.compare(scores, grid, family, generator)
     data = _Data(compared, cost, family, generator, claims.seeds, limits)
     rows = [
@@ -216,11 +216,11 @@ def _improves(claim: Claim, module: str, measure: str, data: _Data) -> dict[str,
 def _costs(claim: Claim, module: str, measure: str, data: _Data) -> dict[str, Any]:
     """Every ratio within the tolerance: supported. One above it: contradicted. Counts are exact."""
     cells = _cells(claim)
-    held = {} if data.cost.empty else _by_cell(data.cost, measure)
+    counts = {} if data.cost.empty else _by_cell(data.cost, measure)
     ratios = {
-        cell: held[(*cell, module)] / held[(*cell, claim.against)]
+        cell: counts[(*cell, module)] / counts[(*cell, claim.against)]
         for cell in cells
-        if (*cell, module) in held and (*cell, claim.against) in held
+        if (*cell, module) in counts and (*cell, claim.against) in counts
     }
     values = np.array(list(ratios.values()), dtype=np.float64)
     above = int(np.count_nonzero(values > 1 + claim.tolerance))
@@ -274,8 +274,10 @@ def _gaps(
     for key, reason in reasons.items():
         if reason:
             by_reason.setdefault(reason, []).append(key[:2])
-    found = [_named(reason, cells) for reason, cells in sorted(by_reason.items())]
-    return [_named("not in the declared family", undeclared), *found] if undeclared else found
+    sentences = [_named(reason, cells) for reason, cells in sorted(by_reason.items())]
+    return (
+        [_named("not in the declared family", undeclared), *sentences] if undeclared else sentences
+    )
 
 
 def _named(what: str, cells: Sequence[tuple[str, ...]]) -> str:

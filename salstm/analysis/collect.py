@@ -54,9 +54,9 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
     parts = {"cells": [frame], "scores": scores, "history": curves}
     for name in ("cost", "sparsity"):
-        found = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
+        paths = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
         try:
-            parts[name] = [_table(path, COLUMNS[name]) for path in found]
+            parts[name] = [_table(path, COLUMNS[name]) for path in paths]
         except ValueError as error:
             raise ValueError(_broken(error)) from error
     for name in columns.COLLECTED:

@@ -74,8 +74,8 @@ def compare(
             for module in family.modules:
                 for metric in family.metrics:
                     key = dict(zip(COMPARISON, (dataset, baseline, module, metric), strict=False))
-                    found = _compared(cell, module, metric, family, generator)
-                    table.append({**key, **found, "reason": refused.get(dataset, found["reason"])})
+                    row = _compared(cell, module, metric, family, generator)
+                    table.append({**key, **row, "reason": refused.get(dataset, row["reason"])})
     frame = pd.DataFrame(table, columns=list(COMPARISON))
     return frame.assign(p_holm=statistics.holm(frame["p"].to_numpy(dtype=np.float64)))
 
@@ -209,8 +209,8 @@ def _compared(
 
 def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
     """Why there is nothing to compare; empty if there is."""
-    held = set(cell["variant"])
-    missing = [variant for variant in (PLAIN, module) if variant not in held]
+    variants = set(cell["variant"])
+    missing = [variant for variant in (PLAIN, module) if variant not in variants]
     if missing:
         return f"no scores of {' and '.join(missing)}"
     return "" if cases else "no seed, or no defined value, in common"

@@ -75,5 +75,5 @@ def _norm(pairs: Floats, order: Floats) -> Floats:
     return np.sqrt((pairs**2).sum((1, 2)) * (order**2).sum())
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
+def _ratio(part: Floats, total: Floats) -> Floats:
+    return np.divide(part, total, out=np.full(np.shape(part), np.nan), where=np.asarray(total) > 0)

@@ -77,23 +77,23 @@ def rank(
         (mean), and why there is no interval (``reason``). shares: the share of the draws with each rank. pairs: the
         better of each pair over the other, the mean gain (positive), p by sign flips and after Holm.
     """
-    found: tuple[list, list, list] = ([], [], [])
+    tables: tuple[list, list, list] = ([], [], [])
     for dataset, metric in itertools.product(dict.fromkeys(scores["dataset"]), metrics):
         values = per_case(scores[scores["dataset"] == dataset], metric)
         sign = METRICS[metric].sign
         stable = rank_stability.rank_stability(
             sign * values.values, values.groups, generator, resamples=resamples
         )
-        made = (
+        parts = (
             _ranking(values, stable, level),
             _shares(values, stable),
             _pairs(values, sign, generator, resamples),
         )
-        for rows, part in zip(found, made, strict=True):
+        for rows, part in zip(tables, parts, strict=True):
             rows += [{"dataset": dataset, "metric": metric, **row} for row in part]
     frames = [
         pd.DataFrame(rows, columns=list(COLUMNS[name]))
-        for rows, name in zip(found, ("ranking", "shares", "pairs"), strict=True)
+        for rows, name in zip(tables, ("ranking", "shares", "pairs"), strict=True)
     ]
     return frames[0], frames[1], frames[2]
 
@@ -155,15 +155,15 @@ def _pairs(
     places = list(itertools.combinations(range(len(values.algorithms)), 2))
     if not places:
         return
-    ones, others = np.array(places).T
-    gains = sign * (values.values[:, ones] - values.values[:, others])
+    first, second = np.array(places).T
+    gains = sign * (values.values[:, first] - values.values[:, second])
     known = ~np.isnan(gains)
     means = np.divide(
         np.nansum(gains, axis=0), known.sum(0), out=np.full(len(places), np.nan), where=known.any(0)
     )
     p = statistics.sign_flips(gains, values.groups, generator, resamples)
-    for (one, other), gain, raw, holm in zip(places, means, p, statistics.holm(p), strict=True):
-        better, worse = (one, other) if not gain < 0 else (other, one)
+    for (left, right), gain, raw, holm in zip(places, means, p, statistics.holm(p), strict=True):
+        better, worse = (left, right) if not gain < 0 else (right, left)
         yield {
             "baseline": values.algorithms[better][0],
             "variant": values.algorithms[better][1],

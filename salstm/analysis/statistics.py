@@ -132,14 +132,14 @@ def sign_flip(data: Clusters, generator: np.random.Generator, resamples: int = 1
     observed = abs(float(data.sums.sum())) - 1e-9 * float(sums.sum())
     if len(sums) <= EXACT:
         totals = np.zeros(1)
-        for one in sums[1:]:  # the first sign is fixed: the other half mirrors this one
-            totals = np.concatenate((totals + one, totals - one))
+        for size in sums[1:]:  # the first sign is fixed: the other half mirrors this one
+            totals = np.concatenate((totals + size, totals - size))
         return float(np.mean(np.abs(totals + sums[0]) >= observed))
-    found = 0
+    extreme = 0
     for count in _batches(resamples, len(sums)):
         signs = generator.integers(0, 2, (count, len(sums)), dtype=np.int8)
-        found += int(np.count_nonzero(np.abs(sums.sum() - 2 * (signs @ sums)) >= observed))
-    return (found + 1) / (resamples + 1)
+        extreme += int(np.count_nonzero(np.abs(sums.sum() - 2 * (signs @ sums)) >= observed))
+    return (extreme + 1) / (resamples + 1)
 
 
 def sign_flips(
@@ -159,11 +159,11 @@ def sign_flips(
     sums, defined = _by_group(np.asarray(values, dtype=np.float64), groups)
     observed = np.abs(sums.sum(0)) - 1e-9 * np.abs(sums).sum(0)
     exact = len(sums) <= EXACT
-    found, drawn = np.zeros(sums.shape[1]), 0
+    extreme, drawn = np.zeros(sums.shape[1]), 0
     for signs in _all_signs(len(sums)) if exact else _some_signs(len(sums), generator, resamples):
-        found += np.count_nonzero(np.abs(signs @ sums) >= observed, axis=0)
+        extreme += np.count_nonzero(np.abs(signs @ sums) >= observed, axis=0)
         drawn += len(signs)
-    p = found / drawn if exact else (found + 1) / (drawn + 1)
+    p = extreme / drawn if exact else (extreme + 1) / (drawn + 1)
     return np.where(defined, p, np.nan)
 
 

@@ -85,7 +85,7 @@ def score(
     """
     cases = {case.id: case for case in store.cases}
     _check_cases(predictions, cases)
-    whole = {**identity, "divided_groups": len(divided(store.cases))}
+    fixed = {**identity, "divided_groups": len(divided(store.cases))}
     rows: list[dict[str, Any]] = []
     for identifier in next(iter(predictions.values()), {}):
         case = cases[identifier]
@@ -95,7 +95,7 @@ def score(
             for view in views:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
                 for measured in _measured(prediction, view, classes, tolerance):
-                    rows.append({**whole, **key, "group": case.group, **measured})
+                    rows.append({**fixed, **key, "group": case.group, **measured})
     frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
 
@@ -178,15 +178,15 @@ def _measured(
 def _check_cases(
     predictions: Mapping[str, Mapping[str, Labels]], cases: Mapping[str, Case]
 ) -> None:
-    held = {selection: set(labels) for selection, labels in predictions.items()}
-    for selection, found in held.items():
-        if unknown := sorted(found - set(cases)):
+    cases_of = {selection: set(labels) for selection, labels in predictions.items()}
+    for selection, identifiers in cases_of.items():
+        if unknown := sorted(identifiers - set(cases)):
             raise ValueError(
                 f"{selection}: found {len(unknown)} predictions without a case in the store, the "
                 f"first is {unknown[0]}; score with the store they were predicted from"
             )
-        for other, others in held.items():
-            if missing := sorted(others - found):
+        for other, others in cases_of.items():
+            if missing := sorted(others - identifiers):
                 raise ValueError(
                     f"{selection}: lacks {len(missing)} cases that {other} has, the first is "
                     f"{missing[0]}; allowed are equal cases, predict again"

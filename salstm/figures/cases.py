@@ -39,14 +39,14 @@ def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[s
         log.warning("%s: no prepared cases, no pictures of %s", place, dataset)
         return []
     store, scored = Store(place), _case_scores(data, dataset)
-    found = []
+    entries = []
     for baseline in data.baselines(dataset):
         cells = _cells(data, scored[scored["baseline"] == baseline])
         shown = [panel for rows in cells for panel in _panels(store, results, dataset, rows)]
         if shown:
             _figure(shown, dataset, baseline, out)
-            found.append(_facts(shown, dataset, baseline, out))
-    return found
+            entries.append(_facts(shown, dataset, baseline, out))
+    return entries
 
 
 def choose(scores: Frame) -> dict[str, str]:

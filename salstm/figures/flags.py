@@ -47,11 +47,11 @@ def flagged(history: Frame) -> list[dict[str, Any]]:
     Args:
         history: rows of one dataset.
     """
-    found = []
+    rows = []
     for (baseline, variant, seed), run in history.groupby(
         ["baseline", "variant", "seed"], sort=False
     ):
         if why := judge(run):
             words = f"{baseline} {variant_name(variant)}, seed {seed}"
-            found.append({"training": words, "why": why})
-    return found
+            rows.append({"training": words, "why": why})
+    return rows

@@ -80,13 +80,13 @@ def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> 
     axes.tick_params(axis="y", length=0)
 
 
-def _interval(axes: Axes, found: list[float], bound: float, place: float, shade: str) -> None:
+def _interval(axes: Axes, ends: list[float], bound: float, place: float, shade: str) -> None:
     """A line; an arrow where it goes on outside of the panel."""
-    if any(math.isnan(end) for end in found):
+    if any(math.isnan(end) for end in ends):
         return
-    shown = [min(max(end, -bound), bound) for end in found]
+    shown = [min(max(end, -bound), bound) for end in ends]
     axes.plot(shown, [place, place], color=shade, lw=1.6, zorder=3, solid_capstyle="butt")
-    for end, cut in zip(found, shown, strict=True):
+    for end, cut in zip(ends, shown, strict=True):
         if end != cut:
             axes.plot(cut, place, "<" if cut < 0 else ">", ms=4, color=shade, zorder=3)
 

@@ -122,9 +122,9 @@ def _rgb_of(text: str) -> NDArray[np.float64]:
     return np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float64)
 
 
-def _span(places: NDArray, size: int, whole: int) -> slice:
+def _span(places: NDArray, size: int, side: int) -> slice:
     middle = (int(places.min()) + int(places.max()) + 1) // 2
-    start = min(max(middle - size // 2, 0), whole - size)
+    start = min(max(middle - size // 2, 0), side - size)
     return slice(start, start + size)
 
 

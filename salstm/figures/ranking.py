@@ -80,13 +80,13 @@ def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
 
 def _map(axes: Axes, pairs: Frame, order: list[tuple[str, str]]) -> None:
     rows = [row for row in pairs.to_dict("records") if row["gain"] > 0]
-    for marker, size, found in (
+    for marker, size, marked in (
         ("s", 60, [row for row in rows if told_apart(row)]),
         ("o", 4, [row for row in rows if not told_apart(row)]),
     ):
-        across = [order.index((row["over_baseline"], row["over_variant"])) for row in found]
-        down = [order.index((row["baseline"], row["variant"])) for row in found]
-        shades = [style.colour(row["variant"]) if marker == "s" else style.FAINT for row in found]
+        across = [order.index((row["over_baseline"], row["over_variant"])) for row in marked]
+        down = [order.index((row["baseline"], row["variant"])) for row in marked]
+        shades = [style.colour(row["variant"]) if marker == "s" else style.FAINT for row in marked]
         axes.scatter(across, down, s=size, marker=marker, c=shades, linewidths=0, zorder=3)
     axes.set_xticks(range(len(order)), [str(at) for at in range(1, len(order) + 1)])
     axes.set_xlim(-0.5, len(order) - 0.5)

@@ -140,11 +140,11 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
     claims, comparisons = (judged(folder, one) for one in ("claims", "comparisons"))
     units = numbers.units(data, comparisons)
     heads, rows = verdict.summary(data, comparisons, units)
-    found = {}
+    tables_of = {}
     for dataset in data.datasets:
         metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
-        made = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
-        found[dataset] = [_shown_table(table) for table in made]
+        built = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
+        tables_of[dataset] = [_shown_table(table) for table in built]
     answers, why = verdict.answers(claims)
     listed, shared = verdict.claims(claims)
     return {
@@ -156,15 +156,15 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
         "summary_heads": heads,
         "summary": rows,
         "family": comparisons.head(1).to_dict("records"),
-        "gains": found,
+        "gains": tables_of,
     }
 
 
 def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
     """By dataset the table of how firm its order is; None where nothing is ranked."""
     tables_of_ranks = {one: judged(folder, one) for one in ("ranking", "pairs")}
-    made = {one: ranking.build(data, tables_of_ranks, cards, one) for one in data.datasets}
-    return {one: _shown_table(table) if table else None for one, table in made.items()}
+    built = {one: ranking.build(data, tables_of_ranks, cards, one) for one in data.datasets}
+    return {one: _shown_table(table) if table else None for one, table in built.items()}
 
 
 def _dataset(
@@ -175,13 +175,13 @@ def _dataset(
     *,
     made_up: bool,
 ) -> dict[str, Any]:
-    found = {}
+    by_protocol = {}
     for protocol in PROTOCOLS:
-        made = tables.build(tidy[dataset, protocol], data, cards)
-        found[protocol] = [_shown_table(table) for table in made]
+        built = tables.build(tidy[dataset, protocol], data, cards)
+        by_protocol[protocol] = [_shown_table(table) for table in built]
     beside = None if made_up else agreement.build(data, dataset)
     shown = _shown_table(beside) if beside else None
-    return {"key": dataset, "name": dataset_name(dataset), "tables": found, "authors": shown}
+    return {"key": dataset, "name": dataset_name(dataset), "tables": by_protocol, "authors": shown}
 
 
 def _rules(
@@ -218,7 +218,7 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """By table what its copy buttons give."""
     entries = [*context["costs"], *itertools.chain(*context["rules"], *context["gains"].values())]
     for dataset in context["datasets"]:
-        entries += [entry for made in dataset["tables"].values() for entry in made]
+        entries += [entry for shown in dataset["tables"].values() for entry in shown]
         entries.append(dataset["authors"])
     entries += [*context["stacks"].values(), *context["orders"].values()]
     return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}

@@ -46,22 +46,22 @@ def gaps(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
     """What a reader must know before the first number."""
-    found = []
-    made = [dataset for dataset in data.datasets if dataset in phantoms]
-    if made:
-        which = _listed(made)
+    shown = []
+    phantom = [dataset for dataset in data.datasets if dataset in phantoms]
+    if phantom:
+        which = _listed(phantom)
         text = f"The data of {which} are phantoms that this program made: simple shapes in the official file layout. "
         text += "The numbers show that the pipeline works. They say nothing about the networks or the modules."
-        found.append({"kind": "warning", "title": "Phantom data", "text": text})
+        shown.append({"kind": "warning", "title": "Phantom data", "text": text})
     if alone := [dataset for dataset in data.datasets if DATASETS[dataset].frames == 1]:
         which = _listed(alone)
         text = f"On {which} a case has no neighbours that a module could use: the frame stands for its neighbours too "
         text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."
-        found.append({"kind": "note", "title": "2D wiring", "text": text})
+        shown.append({"kind": "note", "title": "2D wiring", "text": text})
     if data.cells["seed"].nunique() == 1:
         text = "There is no standard deviation over seeds, and a difference may be seed noise."
-        found.append({"kind": "note", "title": "One seed", "text": text})
-    return found
+        shown.append({"kind": "note", "title": "One seed", "text": text})
+    return shown
 
 
 def _listed(datasets: Sequence[str]) -> str:

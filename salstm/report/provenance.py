@@ -28,17 +28,17 @@ DIVIDED = "groups in more than one split"
 
 def runs(data: Collected, results: Path, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One entry per cell that left a run.json: commit, device, time, command."""
-    found = []
+    rows = []
     for cell in data.cells.to_dict("records"):
         path = Identity.of(cell).folder(results) / "run.json"
         if path.is_file():
-            found.append(_run(read_json(path), cell, cards))
-    return found
+            rows.append(_run(read_json(path), cell, cards))
+    return rows
 
 
-def summary(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def summary(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """What the runs have in common, as (fact, values): several values where they differ."""
-    if not found:
+    if not records:
         return []
     facts = {
         "Commit": "commit",
@@ -50,10 +50,10 @@ def summary(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
         "Data manifest (sha256)": "data",
     }
     lines = [
-        (title, "; ".join(sorted({one[key] for one in found}))) for title, key in facts.items()
+        (title, "; ".join(sorted({one[key] for one in records}))) for title, key in facts.items()
     ]
-    lines.append(("Training time, all runs", duration(sum(one["seconds"] or 0 for one in found))))
-    times = sorted(one["finished"] for one in found if one["finished"])
+    lines.append(("Training time, all runs", duration(sum(one["seconds"] or 0 for one in records))))
+    times = sorted(one["finished"] for one in records if one["finished"])
     return [*lines, ("Last run finished", times[-1] if times else "not recorded")]
 
 
@@ -84,18 +84,18 @@ def audit(results: Path, dataset: str) -> dict[str, Any]:
     return entry
 
 
-def caution(found: Mapping[str, Any]) -> str:
+def caution(entry: Mapping[str, Any]) -> str:
     """What to say where groups stand in more than one split, so that there are no strict numbers; else empty.
 
     Args:
-        found: of ``audit``.
+        entry: of ``audit``.
     """
-    row = next((one for one in found["rows"] if one["fact"] == DIVIDED and one["alarm"]), None)
+    row = next((one for one in entry["rows"] if one["fact"] == DIVIDED and one["alarm"]), None)
     if row is None:
         return ""
     count = next(value for value in row["cells"] if value)
     return (
-        f"{found['dataset']}: {conventions.refusal(found['key'], int(count.replace(',', '')))}. Its other scores are "
+        f"{entry['dataset']}: {conventions.refusal(entry['key'], int(count.replace(',', '')))}. Its other scores are "
         "too good, the plain networks' as well as the modules'."
     )
 
@@ -110,32 +110,32 @@ def duration(seconds: float | None) -> str:
 
 
 def _run(
-    made: Mapping[str, Any], cell: Mapping[str, Any], cards: Mapping[str, Any]
+    record: Mapping[str, Any], cell: Mapping[str, Any], cards: Mapping[str, Any]
 ) -> dict[str, Any]:
-    environment = made.get("environment", {})
+    environment = record.get("environment", {})
     commit = environment.get("commit", {})
     packages = environment.get("packages", {})
-    seconds = made.get("seconds")
+    seconds = record.get("seconds")
     return {
         "dataset": dataset_name(cell["dataset"]),
         "network": network_name(cell["baseline"], dict(cards)),
         "variant": variant_name(cell["variant"]),
         "seed": cell["seed"],
         "commit": _commit(commit),
-        "device": _device(made.get("device", {})),
+        "device": _device(record.get("device", {})),
         "seconds": seconds,
         "time": duration(seconds),
-        "best": {name: int(one["epoch"]) for name, one in made.get("best", {}).items()},
-        "epochs": made.get("recipe", {}).get("epochs", "–"),
-        "recipe": json.dumps(made.get("recipe", {}), sort_keys=True),
-        "digest": made.get("recipe_digest", "–"),
-        "data": str(made.get("data_manifest_sha256", "–"))[:16],
-        "command": made.get("command", ""),
+        "best": {name: int(one["epoch"]) for name, one in record.get("best", {}).items()},
+        "epochs": record.get("recipe", {}).get("epochs", "–"),
+        "recipe": json.dumps(record.get("recipe", {}), sort_keys=True),
+        "digest": record.get("recipe_digest", "–"),
+        "data": str(record.get("data_manifest_sha256", "–"))[:16],
+        "command": record.get("command", ""),
         "host": environment.get("host", "–"),
         "python": environment.get("python", "–"),
         "system": environment.get("system", "–"),
         "packages": ", ".join(f"{name} {version}" for name, version in sorted(packages.items())),
-        "finished": made.get("finished", ""),
+        "finished": record.get("finished", ""),
     }
 
 

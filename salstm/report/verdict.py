@@ -75,10 +75,10 @@ def summary(
         part = comparisons if place is None else comparisons[comparisons["dataset"] == place]
         for module in dict.fromkeys(part["module"]):
             chosen = part[part["module"] == module]
-            found = [_summed(chosen[chosen["metric"] == one], units) for one in metrics]
+            sums = [_summed(chosen[chosen["metric"] == one], units) for one in metrics]
             name = EVERYWHERE if place is None else dataset_name(place)
             facts = {"dataset": name, "module": module, "name": variant_name(module)}
-            rows.append({**facts, "metrics": found})
+            rows.append({**facts, "metrics": sums})
     return [_measure(one) for one in metrics], rows
 
 

@@ -86,7 +86,7 @@ def others(
     comparisons = judged["comparisons"]
     unit = numbers.units(data, comparisons)[dataset]
     declared = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
-    found = [
+    built = [
         *(gains.build(comparisons, cards, dataset, metric, unit) for metric in declared),
         ranking.build(data, judged, cards, dataset),
         sensitivity.by_convention(data, cards, dataset, metrics),
@@ -95,7 +95,7 @@ def others(
         sparsity.build(data, cards, dataset),
         None if made_up else agreement.build(data, dataset),
     ]
-    return [table for table in found if table and table.columns]
+    return [table for table in built if table and table.columns]
 
 
 def build(tidy: Any, data: Collected, cards: Mapping[str, Any]) -> list[Table]:

@@ -89,12 +89,12 @@ def unit_of(rows: Frame) -> str:
 def units(data: Collected, comparisons: Frame) -> dict[str, str]:
     """Unit of the distances of each dataset under the protocol of the declared comparisons."""
     declared = comparisons["protocol"].iloc[0] if len(comparisons) else STRICT
-    protocol, found = PROTOCOLS[declared], {}
+    protocol, by_dataset = PROTOCOLS[declared], {}
     for dataset in data.datasets:
         scope = conventions.CONVENTIONS[protocol.convention_for(dataset)].scope
         rows = data.scores
-        found[dataset] = unit_of(rows[(rows["dataset"] == dataset) & (rows["scope"] == scope)])
-    return found
+        by_dataset[dataset] = unit_of(rows[(rows["dataset"] == dataset) & (rows["scope"] == scope)])
+    return by_dataset
 
 
 def _summary(rows: Frame, metrics: Sequence[str]) -> Frame:
@@ -147,8 +147,8 @@ _PUBLISHED = ("published", "difference", "comparable", "verified", "source", "wh
 
 
 def _with_published(frame: Frame, cards: Mapping[str, Any]) -> Frame:
-    found = [_published(row, cards) for row in frame.to_dict("records")]
-    extra = pd.DataFrame(found, columns=list(_PUBLISHED), index=frame.index)
+    rows = [_published(row, cards) for row in frame.to_dict("records")]
+    extra = pd.DataFrame(rows, columns=list(_PUBLISHED), index=frame.index)
     extra["difference"] = frame["mean"] - extra["published"].astype(float)
     return frame.join(extra)
 

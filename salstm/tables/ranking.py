@@ -21,8 +21,8 @@ def told_apart(pair: Mapping[Any, Any]) -> bool:
 
 def why_empty(ranking: Frame) -> str:
     """Why a dataset's ranking cannot be drawn again; empty if it can."""
-    found = ranking["reason"].dropna()
-    return str(found.iloc[0]) if len(found) and found.iloc[0] else ""
+    reasons = ranking["reason"].dropna()
+    return str(reasons.iloc[0]) if len(reasons) and reasons.iloc[0] else ""
 
 
 def build(

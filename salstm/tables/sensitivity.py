@@ -57,10 +57,10 @@ def by_selection(
     """Scores of a dataset under each choice of weights, and what choosing on the test set adds."""
     part = data.of(dataset)
     convention = PROTOCOLS[STRICT].convention_for(dataset)
-    found = comparisons.optimism(part.scores, convention, metrics)
+    scores = comparisons.optimism(part.scores, convention, metrics)
     shown = [*SELECTIONS, "optimism"]
-    means = found.groupby(["baseline", "variant", "metric"])[shown].mean()
-    unit = numbers.units(data, found.iloc[:0])[dataset]
+    means = scores.groupby(["baseline", "variant", "metric"])[shown].mean()
+    unit = numbers.units(data, scores.iloc[:0])[dataset]
     names = [*(one.label for one in SELECTIONS.values()), "optimism"]
     falling = [METRICS[metric].label for metric in metrics if METRICS[metric].sign < 0]
     less = f" (for {' and '.join(falling)} it takes off)" if falling else ""

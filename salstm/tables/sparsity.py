@@ -36,8 +36,8 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table | No
     table = []
     for model in MODELS:
         for split in dict.fromkeys(rows.loc[rows["model"] == model, "split"]):
-            found = [means.loc[(model, split, layer)] for layer in layers]
-            cells = [_cell(one[measure]) for measure in MEASURES for one in found]
+            by_layer = [means.loc[(model, split, layer)] for layer in layers]
+            cells = [_cell(one[measure]) for measure in MEASURES for one in by_layer]
             table.append(Row((MODELS[model], split), tuple(cells)))
     cases = rows.drop_duplicates(["split", "case"]).groupby("split", sort=False).size()
     network = network_name(str(rows["baseline"].iloc[0]), dict(cards))
@@ -66,6 +66,6 @@ def said(data: Collected, dataset: str) -> str:
     )
 
 
-def _cell(found: Any) -> Cell:
-    mean, sd = float(found["mean"]), float(found["std"])
+def _cell(values: Any) -> Cell:
+    mean, sd = float(values["mean"]), float(values["std"])
     return Cell(number(mean, 3), mean, "" if math.isnan(sd) else number(sd, 3))
