@@ -29,7 +29,9 @@ IMAGE, LABEL = "patient001_frame01.nii.gz", "patient001_frame01_gt.nii.gz"
 def itk() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of SWIG, at import
-        return pytest.importorskip("SimpleITK")
+        import SimpleITK
+
+    return SimpleITK
 
 
 def first(raw: Path) -> RawCase:
@@ -54,14 +56,14 @@ def change(path: Path, function: Callable[[Any], Any]) -> None:
 
 
 def turned(codes: str) -> Callable[[Any], Any]:
-    def turn(image: Any) -> Any:
-        return Nifti1Image(np.asanyarray(image.dataobj), image.affine).as_reoriented(
-            orientations.ornt_transform(
-                orientations.io_orientation(image.affine), orientations.axcodes2ornt(codes)
-            )
+    def change_axes(image: Any) -> Any:
+        turn = orientations.ornt_transform(
+            orientations.io_orientation(image.affine), orientations.axcodes2ornt(codes)
         )
+        again = Nifti1Image(np.asanyarray(image.dataobj), image.affine)
+        return again.as_reoriented(turn.astype(int).tolist())
 
-    return turn
+    return change_axes
 
 
 @pytest.mark.parametrize("codes", CODES[::5])
