@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from salstm.vocabulary import IDENTITY, METRICS
 
 CELL = IDENTITY[:3]
 """Dataset, network and variant: a cell of the comparison, over its seeds."""
-TEXT: dict[Any, Any] = {"case": str, "group": str, "class": str}
-"""How pandas reads what is no number: an id like 001."""
+TEXT = (*CELL, "selection", "case", "group", "class")
+"""Columns of names, which are no numbers and never undefined: a case may be called 001 or NA."""
 SCORE_KEYS = (*IDENTITY, "selection", "scope", "case", "group", "class")
 """What names a row of scores.csv, in the order of sorting."""
 VOXELS = ("reference_voxels", "prediction_voxels", "tp", "fp", "fn")

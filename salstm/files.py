@@ -6,10 +6,14 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from salstm.columns import TEXT
+
+_UNDEFINED = ("", "nan", "NaN", "NA")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file has no room left."""
@@ -58,6 +62,29 @@ def write_csv(path: Path, frame: Any) -> None:
     """Write a pandas frame in full precision, whole or not at all."""
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: Path, text: Iterable[str] = TEXT) -> Any:
+    """Read a table that this suite wrote, as a pandas frame.
+
+    Args:
+        path: the table.
+        text: columns whose cells are taken as they stand, if the table has them; only an empty one is undefined.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no table; the message names the file.
+    """
+    import pandas as pd
+
+    text = set(text)
+    try:
+        names = pd.read_csv(path, nrows=0).columns
+        undefined = {name: [""] if name in text else list(_UNDEFINED) for name in names}
+        types: Any = {name: str for name in names if name in text}
+        return pd.read_csv(path, dtype=types, na_values=undefined, keep_default_na=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def no_room(path: Path, error: Exception) -> OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from salstm import files
@@ -34,3 +35,30 @@ def test_a_damaged_json_is_named(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(ValueError, match=r"x\.json: not valid JSON"):
         files.read_json(tmp_path / "x.json")
+
+
+NAMES = ["NA", "nan", "001", "1e5", "None", "null", "-inf", "1,5", "#N/A", " x "]
+
+
+def test_names_are_text_and_numbers_are_numbers(tmp_path):
+    """Whatever a case is called; pandas by itself reads the first two as undefined and the next two as numbers."""
+    numbers = [0.1 + 0.2, float("nan"), 3, 1e300, 0, -1, 2, float("inf"), 5, 6]
+    written = pd.DataFrame(
+        {"case": NAMES, "group": NAMES[::-1], "dice": numbers, "seed": range(10)}
+    )
+    files.write_csv(tmp_path / "a.csv", written)
+    pd.testing.assert_frame_equal(files.read_csv(tmp_path / "a.csv"), written)
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("cut,")
+    last = files.read_csv(tmp_path / "a.csv").iloc[-1]
+    assert last["case"] == "cut"
+    assert last[["group", "dice", "seed"]].isna().all()
+
+
+def test_a_broken_table_is_named(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match=r"empty\.csv: "):
+        files.read_csv(tmp_path / "empty.csv")
+    (tmp_path / "ragged.csv").write_text("case,dice\na,1\nb,2,3,4\n")
+    with pytest.raises(ValueError, match=r"ragged\.csv: "):
+        files.read_csv(tmp_path / "ragged.csv")

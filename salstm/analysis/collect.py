@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from salstm import columns
-from salstm.columns import COLUMNS, TEXT
-from salstm.files import read_json, write_csv
+from salstm.columns import COLUMNS
+from salstm.files import read_csv, read_json, write_csv
 from salstm.vocabulary import IDENTITY, Identity, cells
 
 log = logging.getLogger(__name__)
@@ -120,10 +120,7 @@ def _scores(path: Path) -> pd.DataFrame:
 
 
 def _table(path: Path, wanted: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=TEXT)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    table = read_csv(path)
     columns.check(path, table.columns, wanted)
     return table
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from salstm import columns
-from salstm.columns import COLLECTED, COLUMNS, TEXT
+from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
+from salstm.files import read_csv
 from salstm.vocabulary import PLAIN, VARIANTS
 
 Frame = Any
@@ -98,13 +99,11 @@ def classes_of(dataset: str) -> list[str]:
 
 
 def _frame(path: Path, names: tuple[str, ...]) -> Frame:
-    import pandas as pd
-
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; run `python -m salstm collect --out {path.parent}` first"
         )
-    frame = pd.read_csv(path, dtype=TEXT)
+    frame = read_csv(path)
     try:
         columns.check(path, frame.columns, names)
     except ValueError as error:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salstm.data.datasets import DATASETS
-from salstm.files import write_csv
+from salstm.files import read_csv, write_csv
 from salstm.jobs import device_of
 from salstm.modules.wrapper import Attached
 from salstm.provenance import now
@@ -58,7 +58,7 @@ def probe(
     device = device_of(args)
     kind = "gpu" if device.type == "cuda" else "cpu"
     key = ["dataset", "baseline", "variant", "kind"]
-    rows = pd.read_csv(out).to_dict("records") if out.is_file() else []
+    rows = read_csv(out).to_dict("records") if out.is_file() else []
     for cell in cells({**settings, "seeds": [0]}):
         names = (cell.dataset, cell.baseline, cell.variant)
         recipe = {**resolve(settings, *names), "pretrained": False}

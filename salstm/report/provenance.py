@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from salstm.analysis.results import Collected, dataset_name, network_name, variant_name
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import conventions
-from salstm.files import read_json
+from salstm.files import read_csv, read_json
 from salstm.vocabulary import Identity
 
 WARNINGS = (
@@ -73,7 +71,7 @@ def audit(results: Path, dataset: str) -> dict[str, Any]:
     }
     if not path.is_file():
         return entry
-    table = pd.read_csv(path, dtype=str).fillna("")
+    table = read_csv(path, text=("split", "fact", "value")).fillna("")
     entry["splits"] = list(dict.fromkeys(table["split"]))
     for fact in dict.fromkeys(table["fact"]):
         values = table[table["fact"] == fact].set_index("split")["value"]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from salstm.analysis import collect
+from salstm.analysis.results import read
 from salstm.columns import COLLECTED, COLUMNS
 from salstm.files import write_json
 
@@ -129,3 +130,14 @@ def test_a_broken_cell_is_a_failed_cell_and_the_others_are_collected(
     assert reason.endswith("; delete this file and run the same command again")
     assert cells.loc[("mtunet", "salstm"), "state"] == "done"
     assert len(pd.read_csv(tmp_path / "out/scores.csv")) == 6
+
+
+def test_cases_called_like_undefined_values_are_cases(results, tmp_path):
+    """A case NA beside a case 002, of a group nan: all are compared."""
+    path = results / "acdc/unet/plain/seed0/scores.csv"
+    path.write_text(path.read_text().replace("001,001", "NA,nan"))
+    collect.collect(results, GRID, tmp_path / "out")
+    scores = read(tmp_path / "out").scores
+    assert sorted(set(scores["case"])) == ["002", "NA"]
+    assert sorted(set(scores["group"])) == ["002", "nan"]
+    assert scores["dice"].notna().all()
