@@ -81,6 +81,7 @@ def prepare(args: argparse.Namespace) -> None:
     from salstm.data.acquire import listing
 
     options = {"split": args.split, "size": args.size, "manifest": listing.files(args.manifest)}
+    options["axes"] = args.axes
     threads = args.threads or os.cpu_count() or 1
     datasets.prepare(args.dataset, args.raw, args.out, **options, threads=threads)
 

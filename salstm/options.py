@@ -26,6 +26,11 @@ def folder(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def word_or_null(text: str) -> str | None:
+    """A word, or nothing for ``null``."""
+    return None if text == "null" else text
+
+
 DATASET = {"--dataset": {"required": True, "help": ", ".join(DATASETS)}}
 RAW = {"--raw": {"type": folder, "required": True, "help": "folder of the raw data"}}
 CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
@@ -77,6 +82,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--manifest": {"type": Path, "required": True, "help": "raw.json of fetch"},
         "--split": {"type": json.loads, "required": True, "help": "config's split, JSON"},
         "--size": {"type": number_or_null, "required": True, "help": "pixels, or null"},
+        "--axes": {
+            "type": word_or_null,
+            "default": None,
+            "help": "of volumes whose header has no orientation, like LPS",
+        },
         **THREADS,
         **OUT,
     },

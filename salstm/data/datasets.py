@@ -2,13 +2,15 @@
 
 Importing it loads no dataset module; a new dataset is one file with ``CLASSES``, ``NORMALISE``,
 ``find``, ``files``, ``identities``, ``readings`` and ``check`` (see ``Reader``), and one entry here.
-A module may also have ``official(raw)``, case id -> split as the raw folders say, and
-``oddities(label)``, what looks wrong about a case, for the audit.
+The ``readings`` of volumes with a header take ``axes``, too. A module may also have ``official(raw)``,
+case id -> split as the raw folders say, and ``oddities(label)``, what looks wrong about a case, for the
+audit.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -248,6 +250,7 @@ def prepare(
     size: int | None,
     manifest: Mapping[str, Mapping[str, Any]] | None = None,
     threads: int = 1,
+    axes: str | None = None,
 ) -> None:
     """Read a dataset's raw files and write its store.
 
@@ -264,11 +267,13 @@ def prepare(
         size: side of the stored frames in pixels, or None for the native size.
         manifest: what ``raw_manifest`` gave; the files must still be those.
         threads: cases that are read at once.
+        axes: where the axes of volumes point whose header does not say, like 'LPS'; None for what the
+            dataset's reader holds to be so.
 
     Raises:
         FileNotFoundError: raw files are missing.
-        ValueError: a raw file is wrong, or another one than the manifest says, or the split does
-            not fit the cases there are.
+        ValueError: a raw file is wrong, or another one than the manifest says; the split does not fit
+            the cases there are; or axes for a dataset whose files have no header to say them.
     """
     from salstm.data import guards, splits, writing
 
@@ -302,7 +307,9 @@ def prepare(
         )
     taking_part = [
         reading
-        for (one, group), reading in zip(identities, source.readings(raw), strict=True)
+        for (one, group), reading in zip(
+            identities, _readings(name, source, raw, axes), strict=True
+        )
         if one in parts or group in parts
     ]
     origin = {
@@ -357,6 +364,16 @@ def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
             stat = path.stat()
             states[path] = stat.st_size, stat.st_mtime_ns
     return states
+
+
+def _readings(name: str, source: Reader, raw: Path | str, axes: str | None) -> Sequence[Reading]:
+    if axes is None:
+        return source.readings(raw)
+    if "axes" not in inspect.signature(source.readings).parameters:
+        raise ValueError(
+            f"datasets.{name}.axes is {axes!r}; the files in {raw} are no volumes with a header; leave it out"
+        )
+    return cast("Any", source).readings(raw, axes=axes)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -47,12 +47,13 @@ rule prepare:
         raw=lambda w: dataset_of(w, "raw"),
         split=lambda w: dataset_of(w, "split"),
         size=lambda w: dataset_of(w, "size"),
+        axes=lambda w: dataset_of(w, "axes"),
         cases=CASES,
         lists=split_of,
         code=lambda w: fingerprint("salstm.data.datasets", *datasets.modules(w.dataset)),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
-        " --manifest {input} --split {params.split:q} --size {params.size}"
+        " --manifest {input} --split {params.split:q} --size {params.size} --axes {params.axes}"
         " --out {params.cases} --threads {threads} --log {log}"
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import acdc, labels, npz
+from salstm.data.readers import acdc, labels, layout, npz
 
 CLASSES = acdc.CLASSES
 NORMALISE = "none"
@@ -44,7 +44,7 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no package.
-        ValueError: a slice is missing or there twice.
+        ValueError: a slice is missing or there twice, or a volume is there twice.
     """
     return sorted(path for paths in _volumes(raw).values() for path in paths)
 
@@ -99,9 +99,14 @@ def _volumes(raw: Path | str) -> dict[tuple[str, str], list[Path]]:
     folder = find(raw)
     sliced = npz.by_volume(folder.rglob("case_*_slice*.npz"), _SLICE)
     found = dict(sliced)
-    for path in folder.rglob("case_*_volume_*.npz"):
-        if named := re.fullmatch(_VOLUME, path.name):
-            found[named.groups()] = [path]
+    volumes = (
+        ("_".join(named.groups()), path)
+        for path in sorted(folder.rglob("case_*_volume_*.npz"))
+        if (named := re.fullmatch(_VOLUME, path.name))
+    )
+    for key, path in layout.singles(volumes, "volume").items():
+        number, phase = str(key).split("_")
+        found[number, phase] = [path]
     return {
         (f"patient{int(number):03d}", phase): paths
         for (number, phase), paths in sorted(found.items())

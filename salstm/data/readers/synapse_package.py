@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from salstm.data.case import RawCase, Reading
-from salstm.data.readers import label_maps, label_sanity, labels, npz, synapse
+from salstm.data.readers import label_maps, label_sanity, labels, layout, npz, synapse
 
 CLASSES = synapse.CLASSES
 NORMALISE = "none"
@@ -46,7 +46,7 @@ def files(raw: Path | str) -> list[Path]:
 
     Raises:
         FileNotFoundError: no package.
-        ValueError: a slice is missing.
+        ValueError: a slice is missing, or a volume is there whole and in slices.
     """
     return sorted(path for paths in _volumes(raw).values() for path in paths)
 
@@ -113,7 +113,9 @@ def _volumes(raw: Path | str) -> dict[str, list[Path]]:
     found = {key: paths for (key,), paths in npz.by_volume(slices, _SLICE).items()}
     for path in (folder / "test_vol_h5").glob("case*.h5"):
         if named := re.fullmatch(r"(case\d+)\.npy\.h5", path.name):
-            found[named.group(1)] = [path]
+            name = named.group(1)
+            layout.single([*found.get(name, [])[:1], path], name)
+            found[name] = [path]
     return dict(sorted(found.items()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from pathlib import Path
 
 import h5py
@@ -187,6 +188,24 @@ def test_a_slice_that_is_there_twice_is_refused(mtunet):
     copy.write_bytes((mtunet / "train" / copy.name).read_bytes())
     with pytest.raises(ValueError, match=r"case_001_sliceED_0\.npz: twice"):
         acdc_package.files(mtunet)
+
+
+def test_a_volume_that_is_there_twice_is_refused_with_both_names(mtunet, transunet):
+    volume = min((mtunet / "test").glob("case_*_volume_ED.npz"))
+    (mtunet / "more").mkdir()
+    shutil.copy(volume, mtunet / "more" / volume.name)
+    with pytest.raises(
+        ValueError, match=rf"more/{volume.name} and .*test/{volume.name}: both could"
+    ):
+        acdc_package.files(mtunet)
+    whole = min((transunet / "test_vol_h5").glob("*.h5"))
+    sliced = min((transunet / "train_npz").glob("*.npz"))
+    name = sliced.name.partition("_")[0]
+    shutil.copy(whole, whole.with_name(f"{name}.npy.h5"))
+    with pytest.raises(
+        ValueError, match=rf"{name}_slice000\.npz and .*{name}\.npy\.h5: both could"
+    ):
+        synapse_package.files(transunet)
 
 
 def test_check_of_mtunets_package(mtunet):

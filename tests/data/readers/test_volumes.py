@@ -18,8 +18,10 @@ from nibabel import orientations
 from nibabel.nifti1 import Nifti1Header, Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 
+from salstm.data import datasets
 from salstm.data.case import RawCase
 from salstm.data.readers import acdc, nifti, synapse, volumes
+from salstm.data.store import Store
 from tests.data.readers.test_orientation import CODES, affine_of
 
 PATIENT = Path("training") / "patient001"
@@ -388,3 +390,28 @@ def test_a_header_that_promises_more_than_the_memory_has_is_refused(raw):
     edit(raw / PATIENT / IMAGE, dim=[3, 30000, 30000, 30000, 1, 1, 1, 1])
     with pytest.raises(ValueError, match=f"{IMAGE}: cannot be read .*its header promises"):
         first(raw)
+
+
+def test_prepare_takes_the_axes_from_the_configuration(abdomens, tmp_path):
+    raw = Path(shutil.copytree(abdomens, tmp_path / "raw"))
+    for path in sorted(raw.rglob("*0004.nii.gz")):  # its label is stored in another way
+        path.unlink()
+    without_codes(raw)
+    split = {"name": "groups", "validation": 0.2, "test": 0.2}
+    with pytest.raises(ValueError, match=r"datasets\.synapse\.axes"):
+        datasets.prepare("synapse", raw, tmp_path / "s", split=split, size=None)
+    datasets.prepare("synapse", raw, tmp_path / "s", split=split, size=None, axes="LPS")
+    # Stored LPS, RAS, LAS, LPS: the first is now right, and nothing says so of the others.
+    before = next(synapse.cases(abdomens))
+    np.testing.assert_array_equal(
+        Store(tmp_path / "s").native(Store(tmp_path / "s").cases[0]), before.label
+    )
+
+
+def test_axes_of_files_that_are_no_volumes_are_refused(lesions, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"datasets\.isic2018\.axes is 'LPS'; the files in .* are no"
+    ):
+        datasets.prepare(
+            "isic2018", lesions, tmp_path / "s", split={"name": "groups"}, size=32, axes="LPS"
+        )
