@@ -31,12 +31,12 @@ def foreground(samples: Samples) -> np.ndarray:
     Raises:
         ValueError: the values can be read in more than one way; the message lists them.
     """
-    colour, alpha = _one_channel(samples), samples.alpha
+    alpha = samples.alpha
     if alpha is None or _constant(alpha):
-        return _split(colour)
-    if _constant(colour):
+        return _split(_one_channel(samples))
+    if _constant(samples.colour):
         return _split(alpha)
-    by_colour, by_alpha = _split(colour), _split(alpha)
+    by_colour, by_alpha = _split(_one_channel(samples)), _split(alpha)
     if (by_colour != by_alpha).any():
         raise ValueError(
             "its colours and its transparency show two different masks; save it as grey without "

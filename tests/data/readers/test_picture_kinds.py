@@ -195,6 +195,7 @@ MASKS: dict[str, Save] = {
     "quantized by Pillow.png": lambda path: Image.fromarray(T * np.uint8(255)).quantize().save(path),
     "alpha, black.png": rgba(Z, T * 255),
     "alpha, white.png": rgba(Z + 255, T * 255),
+    "alpha, coloured.png": rgba(np.full((*Z.shape, 3), (250, 10, 20)), T * 255),
     "alpha, 0 and 1.png": rgba(Z, T),
     "alpha and colour agree.png": rgba(T * 255, T * 255),
     "alpha says nothing.png": rgba(T * 255, Z),
