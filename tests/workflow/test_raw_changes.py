@@ -35,7 +35,7 @@ def test_a_repaired_label_is_prepared_again_and_a_touched_folder_is_not(tmp_path
     path = sorted((folder / "mine/training/patient002").glob("*_gt.nii.gz"))[0]
     image = Nifti1Image.from_filename(path)
     label = np.asarray(image.dataobj).copy()
-    label[label == 2] = 1
+    label[tuple(np.argwhere(label == 3)[0])] = 2
     Nifti1Image(label, image.affine).to_filename(path)
     assert "1 changed: training/patient002" in plan(folder)
     assert snakemake(folder, "data").returncode == 0
