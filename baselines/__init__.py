@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import keyword
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,19 @@ FOLDER = Path(__file__).parent
 
 @cache
 def names() -> tuple[str, ...]:
-    """The networks that can be built, sorted: every folder with a card."""
-    return tuple(sorted(card.parent.name for card in FOLDER.glob("*/card.yaml")))
+    """The networks that can be built, sorted: every folder with a card.
+
+    Raises:
+        ValueError: a folder whose name no import can say.
+    """
+    found = tuple(sorted(card.parent.name for card in FOLDER.glob("*/card.yaml")))
+    for name in found:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(
+                f"baselines/{name}: the folder of a network must be a Python name (letters, digits and _, no digit "
+                f"first), because it is imported; rename it, for example to {_importable(name)}"
+            )
+    return found
 
 
 def check(name: str) -> str:
@@ -57,6 +70,38 @@ def check_size(name: str, height: int, width: int) -> None:
         raise ValueError(
             f"{name}: input of {height}x{width} pixels; sides must be multiples of {multiple}, "
             f"{smallest} or more (the authors use {rule['size']}). Set the recipe's size accordingly"
+        )
+
+
+def problems(name: str, recipe: Any, pieces: list[int]) -> Iterator[tuple[str, str]]:
+    """What a network does not take of a recipe, by its card.
+
+    Args:
+        name: one of ``names()``.
+        recipe: has ``size``, ``scales``, ``auxiliary`` and ``pretrained``.
+        pieces: items of a batch that pass the network at once, piece by piece.
+
+    Yields:
+        The key of the recipe, and what is wrong.
+    """
+    facts = card(name)
+    smallest, sides = facts["input"].get("smallest_batch", 1), recipe.scales or (recipe.size,)
+    try:
+        for side in sides:
+            check_size(name, side, side)
+    except ValueError as error:
+        yield "scales" if recipe.scales else "size", str(error)
+    if facts["input"]["fixed"] and set(sides) != {recipe.size}:
+        yield "scales", f"{name} is built for one size; set scales to null"
+    if recipe.auxiliary and not facts["auxiliary"]["outputs"]:
+        yield "auxiliary", f"{name} has no auxiliary outputs; set it to false"
+    if recipe.pretrained and not facts["weights"].get("file"):
+        yield "pretrained", f"{name} has no published backbone weights; set it to false"
+    if min(pieces) < smallest:
+        yield (
+            "batch",
+            f"a batch of {sum(pieces)} passes {name} in pieces of {', '.join(map(str, pieces))}, and its batch norms "
+            f"of 1x1 maps need {smallest} items at once; leave no piece smaller",
         )
 
 
@@ -104,6 +149,11 @@ def from_authors(name: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
         KeyError: an entry that the authors' model does not have, or one that is missing.
     """
     return importlib.import_module(f"baselines.{check(name)}").from_authors(entries)
+
+
+def _importable(name: str) -> str:
+    word = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)
+    return word if word.isidentifier() and not keyword.iskeyword(word) else f"net_{word}"
 
 
 class _InputCheck:

@@ -59,7 +59,7 @@ def _step(device: str, size: int, batch: int, way: str, precision: str) -> Calla
     ours = model("salstm", size).train().to(device)
     network: nn.Module = reference.Reference(ours) if way == "reference" else ours
     adam = torch.optim.Adam(network.parameters(), lr=1e-4)
-    loss = losses.build({"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5})
+    loss = losses.cross_entropy_dice(cross_entropy=0.5, dice=0.5)
     images = torch.randn(batch, 3, 1, size, size, device=device)
     labels = torch.randint(0, CLASSES, (batch, size, size), device=device)
     theirs = way == "reference"

@@ -19,7 +19,7 @@ from benchmarks.figures import Figure, seconds
 from salstm.data import datasets, phantoms
 from salstm.data.augment.registry import rotflip
 from salstm.data.store import Store
-from salstm.data.windows import Windows, neighbours
+from salstm.data.windows import Window, Windows, neighbours
 
 SIZE = 224
 
@@ -53,9 +53,11 @@ class Authors:
 
 def ours(store: Store, *, augment: bool) -> Windows:
     return Windows(
-        store, store.cases, frames=3, border="authors", size=SIZE, channels=1,
+        store,
+        store.cases,
+        Window(frames=3, border="authors", size=SIZE, channels=1),
         augment=rotflip if augment else None,
-    )  # fmt: skip
+    )
 
 
 def rate(take: Callable[[int], object], length: int, items: int) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from salstm import config as configuration
 from salstm.cost.probe import made_up
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
-from salstm.recipes import resolve
+from salstm.recipes import Recipe, resolve
 from salstm.training.machine import Machine
 from salstm.training.model import untrained
 from salstm.training.resources import peak_bytes
@@ -53,14 +54,14 @@ def rows(
     for cell in configuration.cells({**settings, "seeds": settings["seeds"][:1]}):
         names = (cell["dataset"], cell["baseline"], cell["variant"])
         for precision in PRECISIONS:
-            recipe = resolve(settings, *names) | {"pretrained": False, "precision": precision}
+            recipe = replace(resolve(settings, *names), precision=precision)
             yield dict(zip(KEY, (*names, precision), strict=True)) | _trained(
                 names, recipe, device, iterations
             )
 
 
 def _trained(
-    names: tuple[str, str, str], recipe: dict[str, Any], device: torch.device, iterations: int
+    names: tuple[str, str, str], recipe: Recipe, device: torch.device, iterations: int
 ) -> dict[str, Any]:
     dataset = DATASETS[names[0]]
     model = untrained(partial(baselines.build, names[1]), recipe, names[2], dataset).to(device)
@@ -72,12 +73,12 @@ def _trained(
     for number in range(iterations):
         started = time.perf_counter()
         # The loss is read on the host: the step has ended by then, but for the optimizer's last kernels.
-        losses.append(step(batches[number % BATCHES], f"step {number}", recipe["size"]))
+        losses.append(step(batches[number % BATCHES], f"step {number}", recipe.size))
         times.append(time.perf_counter() - started)
     timed = times[5:] or times
     return {
-        "size": recipe["size"],
-        "batch": recipe["batch"],
+        "size": recipe.size,
+        "batch": recipe.batch,
         "micro_batch": step.micro_batch,
         "first_loss": losses[0],
         "last_loss": sum(losses[-LAST:]) / len(losses[-LAST:]),

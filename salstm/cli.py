@@ -100,12 +100,14 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one cell, or go on where an earlier run of it stopped."""
-    from salstm import devices
+    from salstm import devices, recipes
 
+    args.recipe = recipes.load(args.recipe)  # refused before a GPU is waited for
     with devices.claim(devices.lock_folder(), devices.shared()):
         from salstm import jobs
 
-        jobs.train(_builder(args.baseline, args.recipe), _identity(args), args)
+        build = _builder(args.baseline, pretrained=args.recipe.pretrained)
+        jobs.train(build, _identity(args), args)
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -114,7 +116,7 @@ def predict(args: argparse.Namespace) -> None:
     from salstm.files import read_json
 
     made = read_json(args.run_folder / "run.json")
-    jobs.predict(_builder(made["identity"]["baseline"], {"pretrained": False}), made, args)
+    jobs.predict(_builder(made["identity"]["baseline"]), made, args)
 
 
 def score(args: argparse.Namespace) -> None:
@@ -140,16 +142,14 @@ def sparsity(args: argparse.Namespace) -> None:
     from salstm.files import read_json
 
     made = [read_json(folder / "run.json") for folder in args.run_folders]
-    jobs.sparsity(
-        lambda facts: _builder(facts["identity"]["baseline"], {"pretrained": False}), made, args
-    )
+    jobs.sparsity(lambda facts: _builder(facts["identity"]["baseline"]), made, args)
 
 
 def cost(args: argparse.Namespace) -> None:
     """Count parameters, multiply-adds and latency of a network under each variant."""
     from salstm import jobs
 
-    jobs.cost(lambda recipe: _builder(args.baseline, {**recipe, "pretrained": False}), args)
+    jobs.cost(_builder(args.baseline), args)
 
 
 def collect(args: argparse.Namespace) -> None:
@@ -247,15 +247,15 @@ def import_weights(args: argparse.Namespace) -> None:
     )
 
 
-def _builder(baseline: str, recipe: dict[str, Any]) -> Any:
-    """``baselines.build`` for one network, with the backbone's weights where the recipe wants them."""
+def _builder(baseline: str, *, pretrained: bool = False) -> Any:
+    """``baselines.build`` for one network, with the backbone's published weights if they are wanted."""
     from functools import partial
 
     import baselines
     from salstm.data.acquire import weights
 
     options: dict[str, Any] = {}
-    if recipe["pretrained"]:
+    if pretrained:
         card = baselines.card(baseline)["weights"]
         options["pretrained"] = weights.locate(Path("data/weights"), card)
     return partial(baselines.build, baseline, **options)
@@ -268,7 +268,8 @@ def _checked(paths: list[Path]) -> dict[str, Any]:
     import baselines
     from salstm import config
 
-    return config.checked(reduce(config.merge, map(config.load, paths)), baselines.names())
+    laid = reduce(config.merge, map(config.load, paths))
+    return config.checked(laid, baselines.names(), baselines.problems)
 
 
 def _cards() -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from salstm import vocabulary
+from salstm import recipes, schemas, vocabulary
 from salstm.data.datasets import DATASETS
+from salstm.schemas import nearest
 
 PACKAGE = Path(__file__).parent
 SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
@@ -48,12 +49,17 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def checked(config: dict[str, Any], networks: tuple[str, ...]) -> dict[str, Any]:
-    """Fill in the schema's defaults and check everything.
+def checked(
+    config: dict[str, Any],
+    networks: tuple[str, ...],
+    accepts: Callable[..., Iterator[recipes.Problem]] = lambda *_: iter(()),
+) -> dict[str, Any]:
+    """Fill in the schema's defaults and check everything that can be known before anything runs.
 
     Args:
         config: as read from config.yaml and what was laid over it.
         networks: the names that can be built.
+        accepts: as ``salstm.recipes.problems`` wants it; nothing is asked of the networks without it.
 
     Returns:
         A new configuration with every default filled in.
@@ -61,25 +67,30 @@ def checked(config: dict[str, Any], networks: tuple[str, ...]) -> dict[str, Any]
     Raises:
         ConfigError: lists all problems, each with its place and the nearest allowed name.
     """
-    import jsonschema
-
     schema = whole_schema()
-    filled = _with_defaults(config, schema, schema)
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(filled)
-    problems = [line for error in errors for line in _explain(error)]
+    filled = schemas.filled(config, schema, schema)
+    problems = [
+        f"{place or 'top level'}: {text}" for place, text in schemas.problems(filled, schema)
+    ]
     if not problems:
         problems = [
             *_unknown_networks(filled, networks),
             *_without_function(filled),
             *_expand_raw(filled),
         ]
+    if not problems:
+        problems = list(recipes.problems(filled, accepts))
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
     return filled
 
 
 def whole_schema() -> dict[str, Any]:
-    """The schema with the lists of names that stand in ``salstm.vocabulary`` and ``salstm.data.datasets``."""
+    """The schema with what is declared elsewhere.
+
+    The lists of names stand in ``salstm.vocabulary`` and ``salstm.data.datasets``, the keys of a recipe in
+    ``salstm.recipes.Recipe``.
+    """
     schema = load(SCHEMA)
     names = {
         "variant": vocabulary.VARIANTS,
@@ -101,6 +112,9 @@ def whole_schema() -> dict[str, Any]:
     declared["modules"]["default"] = list(vocabulary.ATTENTION)
     declared["metrics"]["default"] = list(vocabulary.DECLARED)
     schema["properties"]["variants"]["default"] = [vocabulary.PLAIN, *vocabulary.ATTENTION]
+    schema["$defs"]["recipe"] = layer = recipes.layer_schema()
+    layers = schema["properties"]["recipes"]["properties"]
+    layers["defaults"]["required"] = sorted(layer["properties"])
     return schema
 
 
@@ -118,55 +132,6 @@ def expanded(text: str) -> str:
             f"{text!r}: the variable {missing[0]} is not set; export it, or write the path out"
         )
     return path
-
-
-def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
-    """How a message goes on that names what is not allowed: with the nearest allowed name, or its full stop."""
-    near = vocabulary.nearest(name, allowed)
-    return f", did you mean {near}?" if near else "."
-
-
-def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
-    if isinstance(value, list):
-        return [_with_defaults(one, schema.get("items", {}), root) for one in value]
-    if isinstance(value, str) and schema.get("type") == "integer" and value.isdecimal():
-        return int(value)  # `snakemake --config 'seeds=[0,1]'` gives a list of texts
-    if not isinstance(value, dict):
-        return value
-    filled = dict(value)
-    properties = schema.get("properties", {})
-    for key, sub in properties.items():
-        if key not in filled and "default" in sub:
-            filled[key] = sub["default"]
-    extra = schema.get("additionalProperties")
-    for key in filled:
-        sub = properties.get(key, extra if isinstance(extra, dict) else None)
-        if sub:
-            filled[key] = _with_defaults(filled[key], sub, root)
-    return filled
-
-
-def _explain(error: Any) -> Iterator[str]:
-    place = ".".join(str(part) for part in error.absolute_path) or "top level"
-    if error.validator == "additionalProperties":
-        allowed = sorted(error.schema.get("properties", {}))
-        for key in sorted(set(error.instance) - set(allowed)):
-            yield f"{place}: unknown key {key!r}{nearest(key, allowed)} Allowed: {', '.join(allowed)}"
-    elif error.validator == "enum":
-        allowed = [str(option) for option in error.validator_value]
-        yield (
-            f"{place}: {error.instance!r} is not allowed{nearest(error.instance, allowed)} "
-            f"Allowed: {', '.join(allowed)}"
-        )
-    elif error.validator == "propertyNames":
-        yield f"{place}: {error.message}"
-    elif error.validator in ("anyOf", "oneOf"):
-        rule = error.schema.get("description", "see workflow/schemas/config.schema.yaml")
-        yield f"{place}: {error.instance!r} does not fit. {rule}"
-    else:
-        yield f"{place}: {error.message}"
 
 
 def _expand_raw(config: dict[str, Any]) -> Iterator[str]:

@@ -20,8 +20,9 @@ from salstm import provenance
 from salstm.data import datasets, splits
 from salstm.data.store import Store
 from salstm.files import replacing, write_csv, write_json
+from salstm.modules import ATTENTION_SIZE
 from salstm.modules.wrapper import Attached
-from salstm.recipes import digest
+from salstm.recipes import digest, given, load
 from salstm.training import checkpoint, inference, trainer
 from salstm.training.machine import Machine
 from salstm.training.model import assemble, untrained
@@ -73,7 +74,7 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         "identity": identity,
         "classes": list(dataset.classes),
         "channels": store.cases[0].channels,
-        "recipe": args.recipe,
+        "recipe": given(args.recipe),
         "recipe_digest": digest(args.recipe),
         "data_manifest_sha256": data,
         "best": state.best,
@@ -107,7 +108,7 @@ def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
     device = device_of(args)
     store = Store(args.cases)
     model = _assembled(build, made, device)
-    view = inference.View.of(made["recipe"], made["channels"])
+    view = inference.View.of(load(made["recipe"]), made["channels"])
     for selection in SELECTIONS:
         weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
         model.load_state_dict(weights)
@@ -137,12 +138,12 @@ def sparsity(
     device, store = device_of(args), Store(args.cases)
     found: list[dict[str, Any]] = []
     for folder, facts in zip(args.run_folders, made, strict=True):
-        identity, recipe = facts["identity"], facts["recipe"]
+        identity, recipe = facts["identity"], load(facts["recipe"])
         model = _assembled(builder(facts), facts, device)
         model.load_state_dict(checkpoint.load_weights(folder / "best_val.safetensors"))
         steps = {identity["variant"]: stacks.module(model.head)}
         if not found:
-            steps["attention"] = stacks.attention(recipe["attention_size"])
+            steps["attention"] = stacks.attention(recipe.attention_size or ATTENTION_SIZE)
         view = inference.View.of(recipe, facts["channels"])
         sizes = {"layers": args.layers, "count": args.count}
         known = {key: identity[key] for key in ("dataset", "baseline", "seed")}
@@ -152,11 +153,11 @@ def sparsity(
     write_csv(args.out, pd.DataFrame(found))
 
 
-def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
+def cost(build: Build, args: Namespace) -> None:
     """Write one row per variant: parameters, multiply-adds, latency.
 
     Args:
-        builder: gives the function that builds the network under a recipe.
+        build: builds the network, without published weights.
         args: of the command ``cost``.
     """
     import pandas as pd
@@ -166,11 +167,10 @@ def cost(builder: Callable[[dict[str, Any]], Build], args: Namespace) -> None:
     device = device_of(args)
     dataset = datasets.DATASETS[datasets.check(args.dataset)]
     rows = []
-    for variant, recipe in args.recipes.items():
-        recipe = {**recipe, "auxiliary": False}
-        model = untrained(builder(recipe), recipe, variant, dataset)
-        size = recipe["size"]
-        example = torch.zeros(1, recipe["frames"], dataset.channels, size, size)
+    for variant, text in args.recipes.items():
+        recipe = replace(load(text), auxiliary=False)
+        model = untrained(build, recipe, variant, dataset)
+        example = torch.zeros(1, recipe.frames, dataset.channels, recipe.size, recipe.size)
         started = time.monotonic()
         inference.ready(model, device)
         figures = counting.cost(model, example.to(device), seconds=LATENCY_S)
@@ -185,7 +185,7 @@ def _assembled(build: Build, made: dict[str, Any], device: torch.device) -> Atta
     """The model of a cell's run.json, before its weights, ready to predict."""
     model = assemble(
         build,
-        made["recipe"],
+        load(made["recipe"]),
         variant=made["identity"]["variant"],
         channels=made["channels"],
         classes=len(made["classes"]),

@@ -1,16 +1,129 @@
-"""A recipe: everything that changes the numbers of one training, and nothing else."""
+"""A recipe: everything that changes the numbers of one training, and nothing else.
+
+``Recipe`` declares every key with its type and its bounds. The configuration's layers are checked against it before
+anything runs, a training reads it, and its text, which is hashed, holds what the layers gave and nothing more.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
-from salstm.config import merge
+from salstm import schemas
+from salstm.data.augment import MODULES as AUGMENTATIONS
+from salstm.data.datasets import DATASETS, Dataset
+from salstm.parameters import Choice, Count, Kind, Pixels, Positive, Rule, closed, not_null, schema
+from salstm.training import losses, optimizers, schedules
 from salstm.vocabulary import ATTENTION, PLAIN
 
+KINDS: dict[str, Kind] = {
+    "loss": losses.KIND,
+    "optimizer": optimizers.KIND,
+    "schedule": schedules.KIND,
+}
+"""The keys of a recipe that are a name with parameters."""
 
-def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -> dict[str, Any]:
+LESS = {"epochs": "fewer epochs", "size": "smaller images"}
+"""Keys of which less is a smaller run: what a reduced run reduces."""
+
+Border = Literal["replicate", "authors"]
+Problem = tuple[str, str]
+"""A key of a recipe, such as ``loss.kernel``, and what is wrong with it."""
+
+
+class RecipeError(ValueError):
+    """Every problem of a recipe, each with its key."""
+
+
+class Normalise(NamedTuple):
+    """``(x - mean) / std`` on intensities in [0, 1], one value or one a channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[Positive, ...]
+
+
+def _sentence(found: list[Problem]) -> str:
+    return "; ".join(f"recipe.{key}: {problem}".replace(".:", ":") for key, problem in found)
+
+
+def _about(text: str) -> Rule:
+    return Rule(description=text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The recipe of one cell. A key whose default is None is left out of the text where it does not act.
+
+    Raises:
+        RecipeError: keys that do not fit each other.
+    """
+
+    size: Annotated[Pixels, _about("Side of the network's input in pixels.")]
+    epochs: Annotated[Count, _about("Passes over the training frames.")]
+    batch: Annotated[Count, _about("Effective batch.")]
+    optimizer: Annotated[
+        Choice, Rule(**optimizers.KIND.schema()), _about("salstm/training/optimizers.py.")
+    ]
+    schedule: Annotated[
+        Choice,
+        Rule(**schedules.KIND.schema()),
+        _about("Learning rate over the training; salstm/training/schedules.py."),
+    ]
+    loss: Annotated[Choice, Rule(**losses.KIND.schema()), _about("salstm/training/losses.py.")]
+    activation: Annotated[
+        Literal["softmax", "sigmoid"], _about("sigmoid: one output, for one class.")
+    ]
+    augment: Annotated[
+        str, Rule(enum=list(AUGMENTATIONS)), _about("Training augmentation; salstm/data/augment.")
+    ]
+    normalise: Annotated[Normalise | None, _about(str(Normalise.__doc__))]
+    auxiliary: Annotated[bool, _about("Train the plain network with its auxiliary outputs.")]
+    evaluate_every: Annotated[
+        Count, _about("Epochs between two evaluations; the last is always evaluated.")
+    ]
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"], _about("Autocast type of the training.")
+    ]
+    deterministic: Annotated[bool, _about("Bitwise equal runs at some cost.")]
+    pretrained: Annotated[bool, _about("Start from the backbone weights of the card.")]
+    freeze_norm_after: Annotated[
+        Count | None,
+        _about("Epoch after which batch norms and dropouts stay in evaluation mode."),
+    ]
+    scales: Annotated[
+        tuple[Pixels, ...] | None,
+        _about(
+            "Sides in pixels, one drawn for each batch; null trains at size. For one sigmoid output."
+        ),
+    ]
+    frames: Annotated[Literal[1, 3], _about("What the network sees; of the dataset and variant.")]
+    border: Annotated[Border | None, _about("Neighbours of the first and last frame.")] = None
+    attention_size: Annotated[
+        Positive | Literal["map"] | None,
+        _about("A positive number, or the word map for the true H*W."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse keys that do not fit each other, however the recipe came to be."""
+        if found := list(_unfit(self.activation, self.loss.name, self.scales)):
+            raise RecipeError(_sentence(found))
+
+    @property
+    def rate(self) -> float:
+        """The optimizer's learning rate, which the schedule changes."""
+        return self.optimizer.parameters["lr"]
+
+
+RESOLVED = ("frames",)
+"""Keys that no layer gives."""
+
+
+def resolve(config: Mapping[str, Any], dataset: str, baseline: str, variant: str) -> Recipe:
     """The recipe of a cell: defaults < dataset < network < dataset and network < overrides.
 
     A named choice with parameters (``optimizer``, ``schedule``, ``loss``) that is given in a later layer under
@@ -21,19 +134,221 @@ def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -
     ``border`` where a network sees one frame. Auxiliary outputs are off under a module: the loss is on the
     module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the dataset's.
 
-    Returns:
-        A dict with sorted keys, ready for ``dump``.
+    Raises:
+        RecipeError: keys that do not fit each other; ``salstm.config.checked``, which comes first, says where.
     """
-    recipes = config["recipes"]
-    layers = [
-        recipes["defaults"],
-        recipes["datasets"].get(dataset, {}),
-        recipes["networks"].get(baseline, {}),
-        recipes["grid"].get(dataset, {}).get(baseline, {}),
-        recipes["overrides"],
+    return _load(_resolved(config, dataset, baseline, variant))
+
+
+def load(given: Mapping[str, Any] | Recipe) -> Recipe:
+    """A recipe from what its text says.
+
+    Args:
+        given: as ``json.loads`` gives it for ``dump``; a recipe is taken as it is.
+
+    Raises:
+        RecipeError: a key that is missing or unknown, of the wrong type, or that does not fit the others.
+    """
+    if isinstance(given, Recipe):
+        return given
+    found = list(schemas.problems(given, text_schema())) or list(_wrong(given))
+    if found:
+        raise RecipeError(_sentence(found))
+    return _load(given)
+
+
+def dump(recipe: Any) -> str:
+    """A recipe, or recipes by name, as one line of JSON with sorted keys: equal recipes give equal text."""
+    return json.dumps(recipe, default=given, sort_keys=True, separators=(",", ":"))
+
+
+def given(recipe: Recipe) -> dict[str, Any]:
+    """What the text of a recipe says: the inverse of ``load``."""
+    found = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    found |= {key: found[key].block() for key in KINDS}
+    if recipe.normalise is not None:
+        found["normalise"] = recipe.normalise._asdict()
+    return {key: found[key] for key in found if found[key] is not None or key not in _left_out()}
+
+
+def digest(recipe: Recipe) -> str:
+    """A short hash that names the recipe in run.json and in checkpoints."""
+    return hashlib.sha256(dump(recipe).encode()).hexdigest()[:16]
+
+
+def pieces(count: int, most: int | None) -> list[int]:
+    """How ``count`` items pass a network, at most ``most`` at once: as evenly as can be, the larger pieces first.
+
+    So a single item is left over only where ``most`` is 1, or 2 of an odd count. None: all at once.
+    """
+    number = -(-count // (most or count))
+    return [count // number + (place < count % number) for place in range(number)]
+
+
+def limits(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
+    """Why a run cannot decide about accuracy, whatever it finds: phantom data, or less than the paper's recipe.
+
+    Args:
+        config: the configuration of the run.
+        paper: the configuration without what was laid over it.
+
+    Returns:
+        A sentence for each reason; none for a whole run. Networks that the paper's grid has not are no reason: no
+        claim is about them.
+    """
+    datasets = [dataset for dataset, chosen in config["grid"].items() if chosen]
+    phantoms = [one for one in datasets if config["datasets"][one].get("phantom")]
+    reasons = [f"phantom data: {', '.join(phantoms)}"] if phantoms else []
+    pairs = [
+        (
+            f"{dataset}/{baseline}",
+            *(_resolved(one, dataset, baseline, PLAIN) for one in (config, paper)),
+        )
+        for dataset in datasets
+        for baseline in config["grid"][dataset]
+        if baseline in paper["grid"].get(dataset, ())
     ]
+    for key, words in LESS.items():
+        less = [
+            f"{cell} {run[key]} of {full[key]}" for cell, run, full in pairs if run[key] < full[key]
+        ]
+        if less:
+            more = f" and {len(less) - 1} more" if len(less) > 1 else ""
+            reasons.append(f"{words} than in config.yaml: {less[0]}{more}")
+    return reasons
+
+
+@cache
+def layer_schema() -> dict[str, Any]:
+    """JSON schema of one layer: any of the keys that layers give."""
+    return closed({key: one for key, one in _keys().items() if key not in RESOLVED})
+
+
+@cache
+def text_schema() -> dict[str, Any]:
+    """JSON schema of what the text of a recipe says."""
+    needed = [key for key in _keys() if key not in _left_out()]
+    return closed(_keys()) | {"required": needed}
+
+
+def problems(
+    config: Mapping[str, Any],
+    accepts: Callable[[str, Recipe, list[int]], Iterator[Problem]],
+) -> Iterator[str]:
+    """What the trainings of a grid would not accept, each with its place in the configuration.
+
+    Args:
+        config: whose layers fit ``layer_schema``.
+        accepts: says what a network does not take: its name, a recipe, the pieces in which a batch passes.
+    """
+    seen: set[str] = set()
+    for dataset, networks in config["grid"].items():
+        for baseline in networks:
+            for variant in config["variants"]:
+                for key, problem in _of_cell(config, (dataset, baseline, variant), accepts):
+                    line = f"{_place(config, dataset, baseline, key)}: {problem}"
+                    if line not in seen:
+                        seen.add(line)
+                        yield line
+
+
+def unfit_for(recipe: Recipe, dataset: Dataset) -> Iterator[Problem]:
+    """What a recipe asks of frames and classes that a dataset does not have."""
+    classes = len(dataset.classes)
+    if recipe.activation == "sigmoid" and classes != 1:
+        yield "activation", f"sigmoid is for one class, {dataset.name} has {classes}; use softmax"
+    for key, values in (recipe.normalise._asdict() if recipe.normalise else {}).items():
+        if len(values) not in (1, dataset.channels):
+            yield (
+                f"normalise.{key}",
+                f"{len(values)} values for frames of {dataset.name}, which have {_channels(dataset)}",
+            )
+
+
+def _of_cell(
+    config: Mapping[str, Any],
+    cell: tuple[str, str, str],
+    accepts: Callable[[str, Recipe, list[int]], Iterator[Problem]],
+) -> Iterator[Problem]:
+    text = _resolved(config, *cell)
+    found = list(_wrong(text))
+    if found := found or list(_unfit(text["activation"], text["loss"]["name"], text["scales"])):
+        yield from found
+        return
+    recipe, micro_batch = _load(text), config["machine"]["micro_batch"]
+    yield from unfit_for(recipe, DATASETS[cell[0]])
+    for key, problem in accepts(cell[1], recipe, pieces(recipe.batch, micro_batch)):
+        yield ("machine.micro_batch" if key == "batch" and micro_batch else key), problem
+
+
+def _unfit(activation: str, loss: str, scales: Sequence[int] | None) -> Iterator[Problem]:
+    """Keys of a recipe that contradict each other."""
+    fitting = losses.BY_ACTIVATION[activation]
+    if loss not in fitting:
+        yield (
+            "loss.name",
+            f"{loss} is not for outputs under activation {activation}: it goes with {', '.join(fitting)}; "
+            f"change one of the two",
+        )
+    if scales and activation != "sigmoid":
+        yield (
+            "scales",
+            f"they make soft masks, which {activation} does not take; set scales to null or activation to sigmoid",
+        )
+
+
+def _wrong(text: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names of a recipe's choices that do not exist, and parameters that do not fit them."""
+    for key, kind in KINDS.items():
+        for part, problem in kind.problems(text.get(key, {})):
+            yield f"{key}.{part}".rstrip("."), problem
+
+
+def _load(text: Mapping[str, Any]) -> Recipe:
+    """A recipe from a text that is known to fit ``text_schema``."""
+    keys: dict[str, Any] = dict(text)
+    keys |= {key: Choice.of(keys[key]) for key in KINDS}
+    if keys["normalise"] is not None:
+        keys["normalise"] = Normalise(*(tuple(keys["normalise"][one]) for one in Normalise._fields))
+    if keys["scales"] is not None:
+        keys["scales"] = tuple(keys["scales"])
+    return Recipe(**keys)
+
+
+@cache
+def _keys() -> dict[str, dict[str, Any]]:
+    """The schema of every key; null is no value of those that are left out where they do not act."""
+    hints = get_type_hints(Recipe, include_extras=True)
+    found = {one.name: schema(hints[one.name]) for one in dataclasses.fields(Recipe)}
+    for key in _left_out():
+        found[key] = not_null(found[key])
+    return found
+
+
+@cache
+def _left_out() -> tuple[str, ...]:
+    """Keys that the text leaves out where they do not act."""
+    return tuple(one.name for one in dataclasses.fields(Recipe) if one.default is None)
+
+
+def _layers(
+    config: Mapping[str, Any], dataset: str, baseline: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The layers of a cell's recipe with their places, the first laid first."""
+    recipes = config["recipes"]
+    yield "recipes.defaults", recipes["defaults"]
+    yield f"recipes.datasets.{dataset}", recipes["datasets"].get(dataset, {})
+    yield f"recipes.networks.{baseline}", recipes["networks"].get(baseline, {})
+    yield f"recipes.grid.{dataset}.{baseline}", recipes["grid"].get(dataset, {}).get(baseline, {})
+    yield "recipes.overrides", recipes["overrides"]
+
+
+def _resolved(
+    config: Mapping[str, Any], dataset: str, baseline: str, variant: str
+) -> dict[str, Any]:
+    """What ``resolve`` makes a recipe of."""
     recipe: dict[str, Any] = {}
-    for layer in layers:
+    for _, layer in _layers(config, dataset, baseline):
         recipe = _lay(recipe, layer)
     if variant not in ATTENTION:
         recipe.pop("attention_size", None)
@@ -42,20 +357,10 @@ def resolve(config: dict[str, Any], dataset: str, baseline: str, variant: str) -
     recipe["frames"] = 1 if variant == PLAIN else config["datasets"][dataset]["frames"]
     if recipe["frames"] == 1:
         recipe.pop("border", None)
-    return dict(sorted(recipe.items()))
+    return recipe
 
 
-def dump(recipe: dict[str, Any]) -> str:
-    """The recipe as one line of JSON with sorted keys: equal recipes give equal text."""
-    return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
-
-
-def digest(recipe: dict[str, Any]) -> str:
-    """A short hash that names the recipe in run.json and in checkpoints."""
-    return hashlib.sha256(dump(recipe).encode()).hexdigest()[:16]
-
-
-def _lay(recipe: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+def _lay(recipe: dict[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(recipe)
     if "size" in layer:
         result["scales"] = None
@@ -63,6 +368,25 @@ def _lay(recipe: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             same = value.get("name", old.get("name")) == old.get("name")
-            value = merge(old, value) if same else value
+            value = {**old, **value} if same else value
         result[key] = value
     return result
+
+
+def _place(config: Mapping[str, Any], dataset: str, baseline: str, key: str) -> str:
+    """Where the configuration says what a cell's recipe has at a key: in the last layer that gives it."""
+    parts = key.split(".")
+    layers = list(_layers(config, dataset, baseline))[::-1]
+    while parts:
+        for place, layer in layers:
+            value: Any = layer
+            for part in parts:
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is not None:
+                return f"{place}.{'.'.join(parts)}"
+        parts.pop()
+    return key
+
+
+def _channels(dataset: Dataset) -> str:
+    return "1 channel: 1 is allowed" if dataset.channels == 1 else "3 channels: 1 or 3 are allowed"

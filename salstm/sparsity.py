@@ -100,7 +100,7 @@ def maps(model: Attached, store: Store, case: Case, view: View, device: torch.de
     first, last = store.stack_bounds(case)
     numbers = [centre] if view.frames == 1 else neighbours(centre, first, last, view.border)
     frames = np.stack([store.frame(number) for number in numbers])
-    images = network_input(frames, view.size, view.channels, view.normalise)
+    images = network_input(frames, view)
     return model.features(torch.from_numpy(images).to(device))
 
 

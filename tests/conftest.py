@@ -6,9 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from salstm.recipes import Recipe
 
 NEEDS = {
     "browser": ({"chromium", "chromium-browser", "google-chrome"}, "apt install chromium"),
@@ -46,29 +49,33 @@ def cases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe() -> dict[str, Any]:
+def recipe() -> Recipe:
     """A recipe of two short epochs at 32 pixels."""
-    return {
-        "activation": "softmax",
-        "attention_size": 7744,
-        "augment": "rotflip",
-        "auxiliary": False,
-        "batch": 8,
-        "border": "authors",
-        "deterministic": True,
-        "epochs": 2,
-        "evaluate_every": 1,
-        "frames": 3,
-        "freeze_norm_after": None,
-        "scales": None,
-        "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5},
-        "normalise": None,
-        "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},
-        "precision": "float32",
-        "pretrained": False,
-        "schedule": {"name": "poly", "power": 0.9},
-        "size": 32,
-    }
+    from salstm import recipes
+
+    return recipes.load(
+        {
+            "activation": "softmax",
+            "attention_size": 7744,
+            "augment": "rotflip",
+            "auxiliary": False,
+            "batch": 8,
+            "border": "authors",
+            "deterministic": True,
+            "epochs": 2,
+            "evaluate_every": 1,
+            "frames": 3,
+            "freeze_norm_after": None,
+            "scales": None,
+            "loss": {"name": "cross_entropy_dice", "cross_entropy": 0.5, "dice": 0.5},
+            "normalise": None,
+            "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 1e-4},
+            "precision": "float32",
+            "pretrained": False,
+            "schedule": {"name": "poly", "power": 0.9},
+            "size": 32,
+        }
+    )
 
 
 @pytest.fixture(scope="session")

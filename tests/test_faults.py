@@ -34,7 +34,7 @@ def resolved(**changes: Any) -> dict[str, Any]:
     paper = config.checked(config.load(ROOT / "config.yaml"), baselines.names())
     recipe = recipes.resolve(paper, "acdc", "dwunet", "plain")
     small = {"size": 32, "epochs": 3, "batch": 8, "deterministic": True}
-    return {**recipe, **small, **changes}
+    return {**recipes.given(recipe), **small, **changes}
 
 
 @dataclass
@@ -286,6 +286,23 @@ def test_a_loader_process_that_dies_is_named(undisturbed, cell):
         r"a loader process died: .*The same command goes on after epoch 1 of 3", result.stderr
     )
     cell.go_on(1, machine={"workers": 1})
+    assert_equal(cell, undisturbed)
+
+
+@EXTENDED
+def test_shared_memory_that_is_full_for_real_is_named(undisturbed, cell):
+    """A /dev/shm of 64 kB, which a batch of eight does not fit into."""
+    space = ("unshare", "--map-root-user", "--mount", "bash", "-c")
+    mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
+    if shutil.which("unshare") is None or subprocess.run([*space, mount], check=False).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    result = cell.run(machine={"workers": 1}, prefix=(*space, f'{mount} && "$@"', "bash"))
+    assert result.returncode == 1
+    assert re.search(
+        r"ran out of shared memory: .*/torch_\S+: No space left on device .*/dev/shm.*workers, 0 for none",
+        result.stderr,
+    ), result.stderr
+    cell.go_on(0, machine={"workers": 1})
     assert_equal(cell, undisturbed)
 
 

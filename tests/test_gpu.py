@@ -9,6 +9,7 @@ import copy
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from salstm.cost.probe import made_up
 from salstm.data.datasets import DATASETS
 from salstm.data.store import Store
 from salstm.modules import attach
+from salstm.parameters import Choice
 from salstm.training import step
 from salstm.training.inference import View, predict
 from salstm.training.machine import Machine
@@ -86,8 +88,9 @@ def stepped(
     dataset, baseline, variant = names
     side = baselines.card(baseline)["input"]["test_size"]
     recipe = recipes.resolve(PAPER, *names)
-    recipe |= {"size": side, "batch": 2, "pretrained": False, "precision": precision}
-    recipe["optimizer"] = {**recipe["optimizer"], "lr": 1e-5}
+    recipe = replace(recipe, size=side, batch=2, pretrained=False, precision=precision)
+    optimizer = Choice.of({**recipe.optimizer.block(), "lr": 1e-5})
+    recipe = replace(recipe, optimizer=optimizer)
     facts = DATASETS[dataset]
     model = untrained(partial(baselines.build, baseline), recipe, variant, facts).to(device).train()
     for module in model.modules():
@@ -143,7 +146,7 @@ def test_predictions_are_those_of_the_cpu(gpu, cases_folder, recipe):
 def test_memory_that_runs_out_for_real_is_made_to_suffice(gpu, recipe):
     if gpu.type != "cuda":
         pytest.skip("no GPU memory to run out of")
-    recipe |= {"size": 256, "batch": 16}
+    recipe = replace(recipe, size=256, batch=16)
     build = partial(baselines.build, "unet")
     model = assemble(build, recipe, variant="salstm", channels=1, classes=3, seed=0).to(gpu)
     moving = step.Step(model.train(), recipe, Machine(), gpu)

@@ -6,6 +6,7 @@ Sizes and batches are the smallest that the networks take; everything else is th
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -55,8 +56,12 @@ def test_the_grid_is_whole():
 def test_a_cell_trains_two_steps(stores, tmp_path, dataset, baseline, variant):
     facts = datasets.DATASETS[dataset]
     recipe = recipes.resolve(PAPER, dataset, baseline, variant)
-    recipe.update(
-        size=baselines.card(baseline)["input"]["test_size"], batch=2, pretrained=False, scales=None
+    recipe = replace(
+        recipe,
+        size=baselines.card(baseline)["input"]["test_size"],
+        batch=2,
+        pretrained=False,
+        scales=None,
     )
     store = stores[dataset]
     model = assemble(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from salstm import sparsity
 from salstm.analysis import results
 from salstm.data.store import Store
+from salstm.recipes import Recipe
 from salstm.tables import sparsity as table
 from salstm.training.inference import View
 from salstm.training.model import assemble
@@ -21,7 +23,7 @@ from tests import synthetic
 from tests.synthetic import Made
 
 
-def model(recipe: dict, variant: str = "salstm"):
+def model(recipe: Recipe, variant: str = "salstm"):
     network = nn.Conv2d(1, 64, 3, padding=1)
     options = {"variant": variant, "channels": 1, "classes": 3, "seed": 0}
     return assemble(lambda **_: network, recipe, **options).eval()
@@ -79,7 +81,7 @@ def test_cases_are_spread_over_the_split_and_none_is_asked_for_twice(cases_folde
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_rows_of_a_stack(cases_folder, recipe, frames):
-    recipe.update(frames=frames)
+    recipe = replace(recipe, frames=frames)
     built, store = model(recipe), Store(cases_folder)
     steps = {"salstm": sparsity.module(built.head), "attention": sparsity.attention(7744)}
     view = View.of(recipe, 1)

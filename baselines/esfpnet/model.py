@@ -9,7 +9,9 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 too (spec 4.1, 7.1)
+BACKBONE = (
+    "mit_b4"  # smp's is the authors' function (SSFormer's, which they take), drop-path 0..0.1 too
+)
 WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
 
 

@@ -10,7 +10,7 @@ from timm.models.pvt_v2 import Attention
 from torch import Tensor, nn
 from torch.nn import functional
 
-BACKBONE = "pvt_v2_b3"  # timm's is the authors' function (spec 3.1)
+BACKBONE = "pvt_v2_b3"  # timm's is the authors' function
 BACKBONE_WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
 BRANCH_WIDTH = 64  # channels inside the transformer branch's decoder, and of the head
 LEVEL_WIDTHS = (32, 32, 64, 64, 128, 128)  # convolutional branch at 1/1, 1/2, ..., 1/32

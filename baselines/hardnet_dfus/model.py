@@ -119,7 +119,7 @@ class KingBlock(nn.Module):
 
     With C channels and n divisors a share is C / n channels. Node 0 is the input. Node j is cut
     into shares, one for each d that divides both j and the length, smallest first; share d goes to
-    node j + d, which reads its shares in the order in which they were sent (spec 5.1).
+    node j + d, which reads its shares in the order in which they were sent.
     """
 
     def __init__(self, channels: int, length: int, kept: tuple[int, ...]) -> None:
@@ -300,7 +300,7 @@ def enlarge(x: Tensor, times: int) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """The head's start: linear maps 0.02, convolutions by their fan-out, no biases (spec 5.1)."""
+    """The head's start: linear maps 0.02, convolutions by their fan-out, no biases, as the authors'."""
     if isinstance(module, nn.Conv2d):
         kernel = math.prod(module.kernel_size)
         nn.init.normal_(module.weight, std=math.sqrt(2 / (kernel * module.out_channels)))

@@ -7,7 +7,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 included (spec 4.1)
+BACKBONE = "mit_b4"  # smp's is the authors' function, drop-path 0..0.1 included
 BACKBONE_WIDTHS = (64, 128, 320, 512)  # channels at 1/4, 1/8, 1/16, 1/32 of the input's size
 WIDTH = 256  # of the decoder
 DROPOUT = 0.1

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data.frame_counts import Amounts
+from salstm.recipes import Recipe
+from salstm.training.optimizers import MOMENTS
 from salstm.vocabulary import SELECTIONS, VARIANTS
 
 SPEED = {"gpu": 4.0e12, "cpu": 1.0e11}
 """Multiply-adds a second. gpu: the authors' two logs (MT-UNet with each module on ACDC, 992 and 1054 minutes for 200
 epochs of 1304 windows and 416 evaluated frames, 287e9 a window as released; their GPU is not named). cpu: a step of the
 same on two shared cores of a Xeon, 8.3 s a window. A recent data-centre GPU is several times faster."""
-
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
-"""Tensors of a parameter's size that the optimizer keeps."""
 
 STEP = 3
 """A training step in forward passes: one forward, two backward."""
@@ -71,9 +70,7 @@ class Work:
     area: float
 
 
-def work(
-    recipe: Mapping[str, Any], variant: str, amounts: Amounts, card: Mapping[str, Any]
-) -> Work:
+def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]) -> Work:
     """Count what a training does.
 
     Args:
@@ -82,12 +79,12 @@ def work(
         amounts: the dataset's frames.
         card: of the network.
     """
-    epochs, batch, every = recipe["epochs"], recipe["batch"], recipe["evaluate_every"]
+    epochs, batch, every = recipe.epochs, recipe.batch, recipe.evaluate_every
     # A last batch of a single item joins no step.
     steps = math.ceil(amounts.train / batch) - (amounts.train > 1 and amounts.train % batch == 1)
     evaluations = math.ceil(epochs / every)
-    sides = recipe.get("scales") or [recipe["size"]]
-    trained, whole = sum(side**2 for side in sides) / len(sides), recipe["size"] ** 2
+    sides = recipe.scales or [recipe.size]
+    trained, whole = sum(side**2 for side in sides) / len(sides), recipe.size**2
     counts = card.get("counts") or [{}]
     counted = next((row for row in counts if "macs" in row), {"macs": math.nan, "size": 1})
     network = counted["macs"] / counted["size"] ** 2
@@ -99,11 +96,10 @@ def work(
         windows=epochs * amounts.train,
         evaluated=evaluations * (amounts.val + amounts.test),
         predicted=len(SELECTIONS) * amounts.test,
-        window_macs=trained
-        * (network * recipe["frames"] + (window if recipe["frames"] == 3 else frame)),
+        window_macs=trained * (network * recipe.frames + (window if recipe.frames == 3 else frame)),
         frame_macs=whole * (network + frame),
         parameters=counts[0].get("parameters", math.nan) + head.parameters,
-        moments=MOMENTS[recipe["optimizer"]["name"]],
+        moments=MOMENTS[recipe.optimizer.name],
         area=trained / whole,
     )
 
@@ -125,16 +121,16 @@ class Figures:
                     self.rows[key] = row
 
     def measured(
-        self, cell: tuple[str, str, str], kind: str, recipe: Mapping[str, Any]
+        self, cell: tuple[str, str, str], kind: str, recipe: Recipe
     ) -> dict[str, str] | None:
         """The probe's row of a cell (dataset, baseline, variant), if it is of this size and precision."""
         row = self.rows.get((*cell, kind))
-        if row and (row["size"], row["precision"]) == (str(recipe["size"]), recipe["precision"]):
+        if row and (row["size"], row["precision"]) == (str(recipe.size), recipe.precision):
             return row
         return None
 
     def seconds(
-        self, cell: tuple[str, str, str], kind: str, recipe: Mapping[str, Any], work: Work
+        self, cell: tuple[str, str, str], kind: str, recipe: Recipe, work: Work
     ) -> tuple[float, float]:
         """Seconds of the training, evaluations included, and of the prediction after it, on one device.
 

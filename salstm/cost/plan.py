@@ -133,7 +133,7 @@ def _row(
 
 def _cell(
     cell: tuple[str, str, str],
-    recipe: dict[str, Any],
+    recipe: recipes.Recipe,
     counted: Amounts,
     card: Mapping[str, Any],
     figures: estimate.Figures,

@@ -7,6 +7,7 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from salstm.files import read_csv, write_csv
 from salstm.jobs import device_of
 from salstm.modules.wrapper import Attached
 from salstm.provenance import now
-from salstm.recipes import resolve
+from salstm.recipes import Recipe, resolve
 from salstm.training.machine import Machine
 from salstm.training.model import untrained
 from salstm.training.step import Step
@@ -37,7 +38,7 @@ CPU_BATCH = 2
 
 def probe(
     settings: dict[str, Any],
-    builder: Callable[[str, dict[str, Any]], Any],
+    builder: Callable[[str], Any],
     out: Path,
     args: Namespace,
     iterations: int = ITERATIONS,
@@ -48,7 +49,7 @@ def probe(
 
     Args:
         settings: the checked configuration.
-        builder: gives the function that builds a network, from its name and recipe.
+        builder: gives the function that builds a network, from its name; without published weights.
         out: the table.
         args: of the command ``plan``: ``device`` and ``threads``.
         iterations: training steps that are timed.
@@ -61,8 +62,8 @@ def probe(
     rows = read_csv(out).to_dict("records") if out.is_file() else []
     for cell in cells({**settings, "seeds": [0]}):
         names = (cell.dataset, cell.baseline, cell.variant)
-        recipe = {**resolve(settings, *names), "pretrained": False}
-        measured = _cell(builder(names[1], recipe), names, recipe, device, iterations)
+        recipe = resolve(settings, *names)
+        measured = _cell(builder(names[1]), names, recipe, device, iterations)
         row = {**dict(zip(key, (*names, kind), strict=True)), **measured, "measured": now()}
         rows = [one for one in rows if any(one[name] != row[name] for name in key)]
         rows.append(row)
@@ -76,19 +77,19 @@ def probe(
 def _cell(
     build: Any,
     names: tuple[str, str, str],
-    recipe: dict[str, Any],
+    recipe: Recipe,
     device: torch.device,
     iterations: int,
 ) -> dict[str, Any]:
     dataset = DATASETS[names[0]]
     model = untrained(build, recipe, names[2], dataset).to(device)
-    batch = recipe["batch"] if device.type == "cuda" else min(recipe["batch"], CPU_BATCH)
-    step = Step(model, {**recipe, "batch": batch}, Machine(), device)
+    batch = recipe.batch if device.type == "cuda" else min(recipe.batch, CPU_BATCH)
+    step = Step(model, replace(recipe, batch=batch), Machine(), device)
     steps = _training(step, dataset.channels, iterations)
     frames = _predicting(model, recipe, dataset.channels, step.micro_batch, device, iterations)
     return {
-        "size": recipe["size"],
-        "precision": recipe["precision"],
+        "size": recipe.size,
+        "precision": recipe.precision,
         "batch": batch,
         "iterations": len(steps),
         "seconds_window": statistics.median(steps) / batch,
@@ -99,7 +100,7 @@ def _cell(
     }
 
 
-def made_up(recipe: dict[str, Any], channels: int, seed: int = 0) -> dict[str, Any]:
+def made_up(recipe: Recipe, channels: int, seed: int = 0) -> dict[str, Any]:
     """A batch as ``salstm.training.loader.Batches`` gives it: noisy spots, brighter where the label is 1.
 
     Args:
@@ -111,7 +112,7 @@ def made_up(recipe: dict[str, Any], channels: int, seed: int = 0) -> dict[str, A
         ``image`` ``(B, T, channels, S, S)``, ``label`` ``(B, S, S)``, and ``case``.
     """
     generator = torch.Generator().manual_seed(seed)
-    count, frames, side = recipe["batch"], recipe["frames"], recipe["size"]
+    count, frames, side = recipe.batch, recipe.frames, recipe.size
     coarse = torch.rand(count, 1, 4, 4, generator=generator)
     spots = functional.interpolate(coarse, (side, side), mode="bilinear")
     noise = torch.rand(count, frames, channels, side, side, generator=generator)
@@ -126,19 +127,19 @@ def _training(step: Step, channels: int, iterations: int) -> list[float]:
     """Seconds of each training step on one made-up batch."""
     batch = made_up(step.recipe, channels)
     step.model.train()
-    return _timed(lambda: step(batch, "probe", step.recipe["size"]), step.device, iterations)
+    return _timed(lambda: step(batch, "probe", step.recipe.size), step.device, iterations)
 
 
 def _predicting(
     model: Attached,
-    recipe: dict[str, Any],
+    recipe: Recipe,
     channels: int,
     batch: int,
     device: torch.device,
     iterations: int,
 ) -> list[float]:
     """Seconds of each prediction of a batch of frames, as of a volume: every frame passes the network once."""
-    frames = torch.rand(batch, channels, recipe["size"], recipe["size"], device=device)
+    frames = torch.rand(batch, channels, recipe.size, recipe.size, device=device)
     model.eval()
 
     def predict() -> Tensor:

@@ -195,7 +195,7 @@ def _cure(name: str, raw: Path) -> str:
 def _starts_from(baseline: str, config: Mapping[str, Any]) -> bool:
     """Whether a cell of the grid starts from the network's published weights."""
     return any(
-        resolve(dict(config), dataset, baseline, "plain")["pretrained"]
+        resolve(config, dataset, baseline, "plain").pretrained
         for dataset, chosen in config["grid"].items()
         if baseline in chosen
     )

@@ -2,7 +2,7 @@
 
 Corner-aligned (``grid_mode=False``), ``mode="constant"``: rows 0 and H-1 of the input fall on rows
 0 and H'-1 of the output; cubic splines (order 3) may overshoot the input's range
-(networks_synapse_acdc.md 2.3, 2.4).
+(TransUNet's datasets/dataset_synapse.py and utils.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from salstm import vocabulary
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.store import Store
+from salstm.recipes import Border, Recipe
 
-BORDERS = ("replicate", "authors")
+BORDERS = get_args(Border)
 Augmentation = Callable[
     [np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]
 ]
@@ -29,8 +31,8 @@ def neighbours(frame: int, first: int, last: int, border: str) -> tuple[int, int
         last: last frame of the stack, inside it.
         border: what stands for the missing neighbour at both ends. 'replicate': the centre itself.
             'authors': the release shifts a helper index inwards but not the centre, so the first
-            frame gets ``(k, k, k + 2)`` and the last ``(k - 2, k, k)`` (modules.md 8.3); a stack of
-            fewer than three frames has no such neighbour and is replicated.
+            frame gets ``(k, k, k + 2)`` and the last ``(k - 2, k, k)`` (yeshunlong/SALSTM at
+            e45f8fa); a stack of fewer than three frames has no such neighbour and is replicated.
 
     Returns:
         ``(previous, centre, next)``.
@@ -49,25 +51,52 @@ def neighbours(frame: int, first: int, last: int, border: str) -> tuple[int, int
     return max(frame - 1, first), frame, min(frame + 1, last)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How frames reach a network: the part of a recipe that its input needs.
+
+    Attributes:
+        frames: 3 for (previous, centre, next), 1 for the centre alone.
+        border: as in ``neighbours``.
+        size: side of the square result in pixels.
+        channels: C; grey frames are repeated for 3.
+        normalise: ``(mean, standard deviation)``, a number or one per channel each, or None.
+    """
+
+    frames: int
+    border: str = "replicate"
+    size: int
+    channels: int
+    normalise: tuple[Any, Any] | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, channels: int, **more: Any) -> Self:
+        """The window of a recipe on frames of 1 or 3 channels."""
+        return cls(
+            frames=recipe.frames,
+            border=recipe.border or "replicate",  # a recipe of one frame has none
+            size=recipe.size,
+            channels=channels,
+            normalise=recipe.normalise,
+            **more,
+        )
+
+
 class Windows(Dataset):
     """One item per frame of the given cases.
 
     Item ``k`` is a dict: ``image`` float32 ``(T, C, H, W)``, ``label`` int64 ``(H, W)`` of the
     centre frame, ``case`` (id) and ``frame`` (number of the centre in the store). 8-bit images are
     divided by 255. All T frames and the label get the same augmentation draw, at the stored size;
-    then, if need be, they are zoomed (image cubic, label nearest), as the authors do
-    (networks_synapse_acdc.md 2.3). The random generator of item ``k`` depends on ``(seed, epoch,
+    then, if need be, they are zoomed (image cubic, label nearest), as in TransUNet's
+    datasets/dataset_synapse.py. The random generator of item ``k`` depends on ``(seed, epoch,
     k)`` alone, so neither the order of access nor the number of workers changes an item.
 
     Args:
         store: the prepared dataset.
         cases: the cases to draw from.
-        frames: 3 for (previous, centre, next), 1 for the centre alone.
-        border: as in ``neighbours``.
-        size: side of the square result in pixels.
-        channels: C; grey frames are repeated for 3.
-        augment: a function from ``salstm.data.augment.registry``, or None.
-        normalise: ``(mean, standard deviation)``, numbers or one per channel, or None.
+        window: frames, size and channels of an item, and how they are normalised.
+        augment: a function from ``salstm.data.augment``, or None.
         seed: of the augmentation.
 
     Raises:
@@ -75,23 +104,18 @@ class Windows(Dataset):
             RGB frames.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument per key of the recipe
+    def __init__(
         self,
         store: Store,
         cases: Sequence[Case],
+        window: Window,
         *,
-        frames: int,
-        border: str,
-        size: int,
-        channels: int,
         augment: Augmentation | None = None,
-        normalise: tuple[Any, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        _check_numbers(cases, frames, channels)
-        self.store, self.size, self.channels, self.augment = store, size, channels, augment
-        self.normalise, self.seed = normalise, seed
-        self._items = [item for case in cases for item in _items(store, case, frames, border)]
+        _check_numbers(cases, window.frames, window.channels)
+        self.store, self.window, self.augment, self.seed = store, window, augment, seed
+        self._items = [item for case in cases for item in _items(store, case, window)]
         # In shared memory, so that workers that outlive an epoch see the change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -105,11 +129,10 @@ class Windows(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         identity, numbers, centre = self._items[index]
         frames, label = self._augmented(index, numbers, centre)
+        size = self.window.size
         return {
-            "image": torch.from_numpy(
-                network_input(frames, self.size, self.channels, self.normalise)
-            ),
-            "label": torch.from_numpy(resize(label, self.size, self.size, 0).astype(np.int64)),
+            "image": torch.from_numpy(network_input(frames, self.window)),
+            "label": torch.from_numpy(resize(label, size, size, 0).astype(np.int64)),
             "case": identity,
             "frame": centre,
         }
@@ -126,24 +149,21 @@ class Windows(Dataset):
         return self.augment(frames, label, generator)
 
 
-def network_input(
-    frames: np.ndarray, size: int, channels: int, normalise: tuple[Any, Any] | None
-) -> np.ndarray:
+def network_input(frames: np.ndarray, window: Window) -> np.ndarray:
     """Frames as a network takes them: channels first, zoomed (cubic), normalised.
 
     Args:
         frames: ``(T, H, W)`` float32 or ``(T, H, W, 3)`` uint8, which is divided by 255.
-        size: side of the result in pixels.
-        channels: of the result; grey frames are repeated for 3.
-        normalise: as in ``Windows``.
+        window: size and channels of the result, and how it is normalised.
 
     Returns:
         ``(T, channels, size, size)`` float32.
     """
+    size, channels = window.size, window.channels
     planes = frames[:, None] if frames.ndim == 3 else np.moveaxis(frames, -1, 1) / np.float32(255)
     planes = resize(planes, size, size, 3)
-    if normalise is not None:
-        mean, deviation = _columns(normalise)
+    if window.normalise is not None:
+        mean, deviation = _columns(window.normalise)
         planes = planes - mean
         planes /= deviation
     if planes.shape[1] != channels:
@@ -151,15 +171,13 @@ def network_input(
     return np.ascontiguousarray(planes, dtype=np.float32)
 
 
-def _items(
-    store: Store, case: Case, frames: int, border: str
-) -> list[tuple[str, tuple[int, ...], int]]:
-    vocabulary.check("border", border, BORDERS)
+def _items(store: Store, case: Case, window: Window) -> list[tuple[str, tuple[int, ...], int]]:
+    vocabulary.check("border", window.border, BORDERS)
     first, last = store.stack_bounds(case)
     centres = range(case.first, case.first + case.depth)
-    if frames == 1:
+    if window.frames == 1:
         return [(case.id, (centre,), centre) for centre in centres]
-    return [(case.id, neighbours(centre, first, last, border), centre) for centre in centres]
+    return [(case.id, neighbours(centre, first, last, window.border), centre) for centre in centres]
 
 
 def _columns(normalise: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:

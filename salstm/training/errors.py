@@ -23,13 +23,25 @@ def explained(error: BaseException) -> str:
             f"device's memory; free it, or use a larger GPU"
         )
     if "DataLoader worker" in text:
-        return (
-            f"a loader process died: {text} It is often killed for want of memory: allow more, or "
-            f"fewer processes (machine: workers, 0 for none)"
-        )
+        return _of_a_loader(str(error).strip())
     if isinstance(error, torch.AcceleratorError) or "CUDA error" in text or "cuDNN error" in text:
         return (
             f"the GPU failed: {text}. `nvidia-smi` and the system's log (Xid) tell whether it is still "
             f"there; a restart of the machine often brings it back"
         )
     return ""
+
+
+def _of_a_loader(text: str) -> str:
+    # torch tells a failure in a loader process with its traceback; the last line says what it was.
+    what = text.rsplit("\n", 1)[-1]
+    if "shared memory" in text or "/torch_" in text:
+        return (
+            f"the loader processes ran out of shared memory: {what} They hand batches over in /dev/shm (df -h "
+            f"/dev/shm): make it larger (docker run --shm-size=8g), or use fewer processes (machine: workers, 0 for "
+            f"none)"
+        )
+    return (
+        f"a loader process died: {what} It is often killed for want of memory: allow more, or fewer processes "
+        f"(machine: workers, 0 for none)"
+    )

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,44 +15,27 @@ from torch import Tensor, nn
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.store import Store
-from salstm.data.windows import neighbours, network_input
+from salstm.data.windows import Window, neighbours, network_input
 from salstm.modules.wrapper import Attached
+from salstm.recipes import Recipe
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class View:
-    """How frames reach the network: the part of a recipe that prediction needs.
+@dataclass(frozen=True, kw_only=True)
+class View(Window):
+    """How frames reach the network in a prediction: the window of a recipe, many at once.
 
     Attributes:
-        size: side of the network's input in pixels.
-        channels: 1 or 3.
-        frames: 3 (previous, centre, next) or 1.
-        border: neighbours of the first and last frame.
-        normalise: (mean, standard deviation) or None.
         batch: frames that pass the network at once.
     """
 
-    size: int
-    channels: int
-    frames: int
-    border: str
-    normalise: tuple[Any, Any] | None
     batch: int
 
     @classmethod
-    def of(cls, recipe: dict[str, Any], channels: int) -> View:
+    def of(cls, recipe: Recipe, channels: int, **more: Any) -> Self:
         """The view of a recipe on frames of 1 or 3 channels."""
-        scale = recipe["normalise"]
-        return cls(
-            size=recipe["size"],
-            channels=channels,
-            frames=recipe["frames"],
-            border=recipe.get("border", "replicate"),
-            normalise=(scale["mean"], scale["std"]) if scale else None,
-            batch=recipe["batch"],
-        )
+        return super().of(recipe, channels, batch=recipe.batch, **more)
 
 
 def ready(network: nn.Module, device: torch.device) -> None:
@@ -125,7 +108,7 @@ def _features(
     chunks = []
     for start in range(0, len(numbers), view.batch):
         frames = np.stack([store.frame(number) for number in numbers[start : start + view.batch]])
-        images = network_input(frames, view.size, view.channels, view.normalise)
+        images = network_input(frames, view)
         chunks.append(model.features(torch.from_numpy(images).to(device)))
     return torch.cat(chunks)
 

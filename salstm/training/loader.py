@@ -8,26 +8,17 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from salstm.data.augment.registry import AUGMENTATIONS
+from salstm.data.augment import augmentation
 from salstm.data.case import Case
 from salstm.data.store import Store
-from salstm.data.windows import Windows
+from salstm.data.windows import Window, Windows
+from salstm.recipes import Recipe
 
 
-def windows(store: Store, cases: list[Case], recipe: dict[str, Any], seed: int) -> Windows:
+def windows(store: Store, cases: list[Case], recipe: Recipe, seed: int) -> Windows:
     """The training windows of a recipe."""
-    scale = recipe["normalise"]
-    return Windows(
-        store,
-        cases,
-        frames=recipe["frames"],
-        border=recipe.get("border", "replicate"),
-        size=recipe["size"],
-        channels=store.cases[0].channels,
-        augment=AUGMENTATIONS[recipe["augment"]],
-        normalise=(scale["mean"], scale["std"]) if scale else None,
-        seed=seed,
-    )
+    window = Window.of(recipe, store.cases[0].channels)
+    return Windows(store, cases, window, augment=augmentation(recipe.augment), seed=seed)
 
 
 class Batches:

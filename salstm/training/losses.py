@@ -3,6 +3,9 @@
 Every loss is a function of ``outputs`` = (logits, *auxiliary logits), each ``(B, C, H, W)``, and ``label``
 ``(B, H, W)`` int64; it returns a scalar. Losses of one sigmoid output also take a label that is a float share of
 foreground. Where its authors do not say otherwise, a loss is averaged over the outputs.
+
+A loss is a function here that returns it, and an entry at the end; its keyword-only parameters are those that a
+recipe may give. A plan reads them: torch is imported where it computes.
 """
 
 from __future__ import annotations
@@ -10,37 +13,34 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from salstm.parameters import Choice, Kind, NotNegative, Odd, Share
 
-Outputs = tuple[Tensor, ...]
-Loss = Callable[[Outputs, Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Outputs: TypeAlias = "tuple[Tensor, ...]"
+Loss: TypeAlias = "Callable[[Outputs, Tensor], Tensor]"
 
 
-def build(spec: dict[str, Any]) -> Loss:
-    """The loss of a recipe: ``{"name": ..., parameters...}``.
+def build(choice: Choice) -> Loss:
+    """The loss of a recipe.
 
     Raises:
         ValueError: no such loss, or a parameter that it does not have.
     """
-    parameters = {key: value for key, value in spec.items() if key != "name"}
-    if spec["name"] not in LOSSES:
-        raise ValueError(f"loss {spec['name']!r}: unknown; allowed: {', '.join(LOSSES)}")
-    try:
-        return LOSSES[spec["name"]](**parameters)
-    except TypeError as error:
-        raise ValueError(f"loss {spec['name']!r}: {error}; found {parameters}") from error
+    return KIND.call(choice)
 
 
 def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Soft Dice loss of the TransUNet family (spec 2.1).
+    """Soft Dice loss of the TransUNet family (DiceLoss in TransUNet's utils.py).
 
     Softmax; per class, background included, sums over batch and pixels together, squared denominators, 1e-5 in
     numerator and denominator; mean over classes.
     """
+    import torch.nn.functional as F
+
     probability = logits.softmax(1)
     target = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(probability)
     axes = (0, 2, 3)
@@ -49,7 +49,7 @@ def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
     return (1 - overlap / total).mean()
 
 
-def cross_entropy_dice(cross_entropy: float, dice: float) -> Loss:
+def cross_entropy_dice(*, cross_entropy: NotNegative, dice: NotNegative) -> Loss:
     """Weighted sum of cross entropy and soft Dice (TransUNet, MT-UNet, MISSFormer, DAEFormer, SALSTM)."""
 
     def one(logits: Tensor, label: Tensor) -> Tensor:
@@ -58,12 +58,14 @@ def cross_entropy_dice(cross_entropy: float, dice: float) -> Loss:
     return _mean_over_outputs(one)
 
 
-def mutation(cross_entropy: float, dice: float) -> Loss:
-    """MERIT: the sum of that loss over every non-empty subset of the four stages' summed logits (spec 7.4).
+def mutation(*, cross_entropy: NotNegative, dice: NotNegative) -> Loss:
+    """MERIT's MUTATION: the sum of that loss over every non-empty subset of the four stages' summed logits.
 
     Without auxiliary outputs the only subset is the logits themselves.
     """
-    single = cross_entropy_dice(cross_entropy, dice)
+    import torch
+
+    single = cross_entropy_dice(cross_entropy=cross_entropy, dice=dice)
 
     def loss(outputs: Outputs, label: Tensor) -> Tensor:
         stages = outputs[1:] or outputs
@@ -76,6 +78,8 @@ def mutation(cross_entropy: float, dice: float) -> Loss:
 
 def bce() -> Loss:
     """Binary cross entropy (UNet_Family; UNet++ averages it over its outputs)."""
+    import torch.nn.functional as F
+
     return _mean_over_outputs(
         lambda logits, label: F.binary_cross_entropy_with_logits(logits, _mask(label, logits))
     )
@@ -96,6 +100,7 @@ def fcbformer() -> Loss:
 
     It can go below zero: a perfect prediction of A pixels gives -1 / (2 A + 1).
     """
+    import torch.nn.functional as F
 
     def one(logits: Tensor, label: Tensor) -> Tensor:
         p, t = logits.sigmoid(), _mask(label, logits)
@@ -107,10 +112,11 @@ def fcbformer() -> Loss:
 
 
 def ssformer() -> Loss:
-    """SSFormer: sigmoid twice, and a Dice computed pixel by pixel, as the authors' code has it (spec 4.2).
+    """SSFormer: sigmoid twice, and a Dice computed pixel by pixel, as the authors' code at 1351a07 has it.
 
     The floor is 0.4117 on foreground and 1.0265 on background, which makes it favour background.
     """
+    import torch.nn.functional as F
 
     def one(logits: Tensor, label: Tensor) -> Tensor:
         s, t = logits.sigmoid(), _mask(label, logits)
@@ -121,7 +127,7 @@ def ssformer() -> Loss:
     return _mean_over_outputs(one)
 
 
-def structure(kernel: int, weighted: bool = True) -> Loss:
+def structure(*, kernel: Odd, weighted: bool = True) -> Loss:
     """Structure loss of the polyp networks: cross entropy plus IoU, both weighted towards the border.
 
     Weights 1 + 5 |mean over the kernel - mask|. With ``weighted=False`` the cross entropy is averaged first and so is
@@ -130,8 +136,9 @@ def structure(kernel: int, weighted: bool = True) -> Loss:
     return _mean_over_outputs(partial(_structure, kernel=kernel, weighted=weighted))
 
 
-def structure_boundary(kernel: int) -> Loss:
+def structure_boundary(*, kernel: Odd) -> Loss:
     """HarDNet-DFUS: structure loss on the logits and two auxiliary maps, boundary loss on the last one; summed."""
+    import torch
 
     def loss(outputs: Outputs, label: Tensor) -> Tensor:
         maps = outputs[:3]
@@ -141,11 +148,13 @@ def structure_boundary(kernel: int) -> Loss:
     return loss
 
 
-def ohem(threshold: float, auxiliary_weight: float) -> Loss:
+def ohem(*, threshold: Share, auxiliary_weight: NotNegative) -> Loss:
     """Fast attention network: cross entropy over the hard pixels, auxiliary outputs weighted.
 
     Hard: a loss above -ln(threshold); at least one pixel in sixteen is kept.
     """
+    import torch
+    import torch.nn.functional as F
 
     def one(logits: Tensor, label: Tensor) -> Tensor:
         losses = F.cross_entropy(logits, label, reduction="none").flatten().sort(descending=True)[0]
@@ -161,6 +170,8 @@ def ohem(threshold: float, auxiliary_weight: float) -> Loss:
 
 
 def _structure(logits: Tensor, label: Tensor, kernel: int, weighted: bool) -> Tensor:
+    import torch.nn.functional as F
+
     t = _mask(label, logits)
     axes = (1, 2, 3)
     mean = F.avg_pool2d(t, kernel, stride=1, padding=kernel // 2)
@@ -174,6 +185,9 @@ def _structure(logits: Tensor, label: Tensor, kernel: int, weighted: bool) -> Te
 
 def _boundary(maps: Tensor, label: Tensor) -> Tensor:
     """Binary cross entropy between the mask's Laplacian edge and every channel, after a sigmoid too many (theirs)."""
+    import torch
+    import torch.nn.functional as F
+
     t = _mask(label, maps)
     laplacian = torch.full((1, 1, 3, 3), -1.0, device=t.device, dtype=t.dtype)
     laplacian[..., 1, 1] = 8
@@ -182,6 +196,9 @@ def _boundary(maps: Tensor, label: Tensor) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    import torch
+    import torch.nn.functional as F
+
     if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
         # There the mean within the kernel adds up in any order, and torch refuses it.
         return F.cross_entropy(logits, label, reduction="none").mean()
@@ -194,17 +211,28 @@ def _mask(label: Tensor, like: Tensor) -> Tensor:
 
 
 def _mean_over_outputs(one: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    import torch
+
     return lambda outputs, label: torch.stack([one(output, label) for output in outputs]).mean()
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {
-    "cross_entropy_dice": cross_entropy_dice,
-    "mutation": mutation,
-    "bce": bce,
-    "soft_dice": soft_dice,
-    "fcbformer": fcbformer,
-    "ssformer": ssformer,
-    "structure": structure,
-    "structure_boundary": structure_boundary,
-    "ohem": ohem,
+BY_ACTIVATION: dict[str, dict[str, Callable[..., Loss]]] = {
+    "softmax": {
+        "cross_entropy_dice": cross_entropy_dice,
+        "mutation": mutation,
+        "ohem": ohem,
+    },
+    "sigmoid": {
+        "bce": bce,
+        "soft_dice": soft_dice,
+        "fcbformer": fcbformer,
+        "ssformer": ssformer,
+        "structure": structure,
+        "structure_boundary": structure_boundary,
+    },
 }
+"""The losses by what makes probabilities of their logits: a recipe's ``activation``."""
+
+KIND = Kind(
+    "loss", {name: one for losses in BY_ACTIVATION.values() for name, one in losses.items()}
+)

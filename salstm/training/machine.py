@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salstm.config import nearest
+from salstm.schemas import nearest
 
 OPTIONS = "SALSTM_MACHINE"
 

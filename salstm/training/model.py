@@ -11,19 +11,20 @@ from torch import nn
 from salstm.data.datasets import Dataset
 from salstm.modules import ATTENTION_SIZE, attach
 from salstm.modules.wrapper import Attached
+from salstm.recipes import Recipe
 from salstm.vocabulary import PLAIN
 
 FEATURES = 64
 """Channels of the network under a module."""
 
 
-def outputs(recipe: dict[str, Any], classes: int) -> int:
+def outputs(recipe: Recipe, classes: int) -> int:
     """Channels of the logits: one under sigmoid, background and classes under softmax.
 
     Raises:
         ValueError: sigmoid for more than one class.
     """
-    if recipe["activation"] == "softmax":
+    if recipe.activation == "softmax":
         return classes + 1
     if classes != 1:
         raise ValueError(f"activation sigmoid: found {classes} classes, 1 is allowed; use softmax")
@@ -32,7 +33,7 @@ def outputs(recipe: dict[str, Any], classes: int) -> int:
 
 def assemble(
     build: Callable[..., nn.Module],
-    recipe: dict[str, Any],
+    recipe: Recipe,
     *,
     variant: str,
     channels: int,
@@ -44,7 +45,7 @@ def assemble(
 
     Args:
         build: ``(in_channels=, out_channels=, image_size=, **options) -> nn.Module``.
-        recipe: as ``salstm.recipes.resolve`` gives it.
+        recipe: of the cell.
         variant: one of ``salstm.vocabulary.VARIANTS``.
         channels: of the frames, 1 or 3.
         classes: foreground classes.
@@ -53,22 +54,22 @@ def assemble(
     """
     logits = outputs(recipe, classes)
     options = dict(options or {})
-    if recipe["auxiliary"]:
+    if recipe.auxiliary:
         options["auxiliary"] = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(
             in_channels=channels,
             out_channels=logits if variant == PLAIN else FEATURES,
-            image_size=recipe["size"],
+            image_size=recipe.size,
             **options,
         )
         # Recipes of variants without attention leave its scale out.
-        return attach(network, variant, logits, recipe.get("attention_size", ATTENTION_SIZE))
+        return attach(network, variant, logits, recipe.attention_size or ATTENTION_SIZE)
 
 
 def untrained(
-    build: Callable[..., nn.Module], recipe: dict[str, Any], variant: str, dataset: Dataset
+    build: Callable[..., nn.Module], recipe: Recipe, variant: str, dataset: Dataset
 ) -> Attached:
     """As ``assemble``, from seed 0, for the frames and classes that a dataset has before it is prepared."""
     return assemble(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+from salstm.parameters import Choice, Count, Kind, NotNegative, Positive, Rule, declared
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,25 @@ class Progress:
     scores: Sequence[float] = ()
 
 
-def factor(schedule: dict[str, Any], progress: Progress) -> float:
-    """What the recipe's learning rate is multiplied with in the next step."""
-    parameters = {key: value for key, value in schedule.items() if key not in ("name", "min_lr")}
-    if schedule["name"] not in SCHEDULES:
-        raise ValueError(f"schedule {schedule['name']!r}: unknown; allowed: {', '.join(SCHEDULES)}")
-    return SCHEDULES[schedule["name"]](progress, **parameters)
+def rate(choice: Choice, base: float, progress: Progress) -> float:
+    """The learning rate of the next step.
+
+    Args:
+        choice: the schedule of a recipe.
+        base: the learning rate of its optimizer.
+        progress: how far the training is.
+
+    Raises:
+        ValueError: no such schedule, or a parameter that it does not have.
+    """
+    given = dict(choice.parameters)
+    floor = {key: given.pop(key) for key in declared(floored) if key in given}
+    return floored(base * KIND.call(Choice(choice.name, given), progress), **floor)
 
 
-def rate(schedule: dict[str, Any], base: float, progress: Progress) -> float:
-    """The learning rate of the next step; ``min_lr`` of the schedule is its floor."""
-    return max(base * factor(schedule, progress), schedule.get("min_lr", 0.0))
+def floored(rate: float, *, min_lr: NotNegative = 0.0) -> float:
+    """No rate is below ``min_lr``, whatever the schedule."""
+    return max(rate, min_lr)
 
 
 def constant(progress: Progress) -> float:
@@ -45,23 +55,25 @@ def constant(progress: Progress) -> float:
     return 1.0
 
 
-def poly(progress: Progress, power: float) -> float:
-    """(1 - n / N)^power, one step late as in the authors' code: steps 0 and 1 both run at the full rate (spec 2.2)."""
+def poly(progress: Progress, *, power: NotNegative) -> float:
+    """(1 - n / N)^power, one step late as in TransUNet's trainer.py: steps 0 and 1 both run at the full rate."""
     done = max(progress.iteration - 1, 0) / progress.iterations
     return (1 - done) ** power
 
 
-def step(progress: Progress, every: int, gamma: float) -> float:
+def step(progress: Progress, *, every: Count, gamma: NotNegative) -> float:
     """Times gamma after every so many epochs."""
     return gamma ** (progress.epoch // every)
 
 
-def delayed_step(progress: Progress, every: int, gamma: float) -> float:
-    """SSFormer's warm-up of one epoch as it works out: the first epoch runs at rate 0, then steps (spec 4.2)."""
+def delayed_step(progress: Progress, *, every: Count, gamma: NotNegative) -> float:
+    """SSFormer's warm-up of one epoch (warmup_scheduler 0.3) as it works out: the first runs at rate 0, then steps."""
     return 0.0 if progress.epoch == 0 else gamma ** ((progress.epoch - 1) // every)
 
 
-def plateau(progress: Progress, factor: float, patience: int) -> float:
+def plateau(
+    progress: Progress, *, factor: NotNegative, patience: Annotated[int, Rule(minimum=0)]
+) -> float:
     """Times factor when the validation score has not risen for more than ``patience`` evaluations.
 
     As torch's ReduceLROnPlateau in mode max: a rise counts from a relative 1e-4 on; NaN is no rise.
@@ -78,12 +90,14 @@ def plateau(progress: Progress, factor: float, patience: int) -> float:
 
 
 def raised_cosine(progress: Progress) -> float:
-    """HarDNet-DFUS: 1.001 + cos(pi epoch / epochs); the usual halving is missing there (spec 5.2)."""
+    """HarDNet-DFUS: 1.001 + cos(pi epoch / epochs); the usual halving is missing in its code at 84dc3c0."""
     return 1.001 + math.cos(math.pi * progress.epoch / progress.epochs)
 
 
-def warmup_poly(progress: Progress, warmup: int, power: float, start: float = 1e-3) -> float:
-    """Exponential warm-up from ``start`` of the rate, then poly over what is left (FANet, spec 6.3: 1e-5 of 1e-2)."""
+def warmup_poly(
+    progress: Progress, *, warmup: Count, power: NotNegative, start: Positive = 1e-3
+) -> float:
+    """Exponential warm-up from ``start`` of the rate, then poly over what is left (FANet at d4e5e3c: 1e-5 of 1e-2)."""
     warmup = min(warmup, max(progress.iterations // 10, 1))
     if progress.iteration < warmup:
         return start ** (1 - progress.iteration / warmup)
@@ -99,3 +113,5 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "raised_cosine": raised_cosine,
     "warmup_poly": warmup_poly,
 }
+
+KIND = Kind("schedule", SCHEDULES, shared=floored)

@@ -23,6 +23,7 @@ from salstm.data.case import Case
 from salstm.data.store import Store
 from salstm.files import write_csv
 from salstm.modules.wrapper import Attached
+from salstm.recipes import Recipe
 from salstm.training import checkpoint, multiscale, resources, schedules
 from salstm.training.errors import TrainingError, explained
 from salstm.training.inference import View, predict
@@ -42,7 +43,7 @@ class Setting:
     """What a training needs beside its model; ``recipe`` and ``seed`` decide its numbers.
 
     Attributes:
-        recipe: as ``salstm.recipes.resolve`` gives it.
+        recipe: of the cell.
         seed: of initialisation, order and augmentation.
         classes: names of the foreground classes.
         key: ties checkpoints to recipe, seed and data.
@@ -54,7 +55,7 @@ class Setting:
         bar: draw a progress bar.
     """
 
-    recipe: dict[str, Any]
+    recipe: Recipe
     seed: int
     classes: tuple[str, ...]
     key: str
@@ -108,11 +109,6 @@ class Trainer:
 
     def __init__(self, model: Attached, store: Store, setting: Setting) -> None:
         recipe, machine = setting.recipe, setting.machine
-        if recipe["scales"] and recipe["activation"] != "sigmoid":
-            raise ValueError(
-                f"scales {recipe['scales']}: they make soft masks, which {recipe['activation']} does not take; "
-                f"set scales to null or activation to sigmoid"
-            )
         self.setting, self.recipe, self.store = setting, recipe, store
         self.model = model.to(setting.device)
         self.model.recompute = machine.recompute
@@ -122,12 +118,12 @@ class Trainer:
         self.step = Step(self.model, recipe, machine, setting.device)
         self.loader = Batches(
             windows(store, store.split("train"), recipe, setting.seed),
-            recipe["batch"],
+            recipe.batch,
             seed=setting.seed,
             workers=machine.workers or 0,
             pinned=setting.device.type == "cuda",
         )
-        self.progress = Progress(recipe["epochs"], self.loader.batches, bar=setting.bar)
+        self.progress = Progress(recipe.epochs, self.loader.batches, bar=setting.bar)
         self.joules = resources.energy_meter(setting.device)
         self.view = View.of(recipe, store.cases[0].channels)
         self.state = State(micro_batch=self.step.micro_batch)
@@ -138,7 +134,7 @@ class Trainer:
         """Train to the last epoch."""
         try:
             self._resume()
-            with _determinism(self.recipe["deterministic"]):
+            with _determinism(self.recipe.deterministic):
                 self._epochs()
             self._finish()
         except (KeyboardInterrupt, SystemExit, OSError):
@@ -156,7 +152,7 @@ class Trainer:
             self.state.epoch,
             wanted=self.setting.machine.tensorboard,
         )
-        while self.state.epoch < self.recipe["epochs"]:
+        while self.state.epoch < self.recipe.epochs:
             started, joules = time.monotonic(), self.joules()
             row = self._epoch()
             weights = self._evaluate(row)
@@ -186,14 +182,14 @@ class Trainer:
 
     def _step(self, batch: dict[str, Any]) -> float:
         place = f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}"
-        sizes = self.recipe["scales"] or [self.recipe["size"]]
+        sizes = self.recipe.scales or [self.recipe.size]
         return self.step(
             batch, place, multiscale.draw(sizes, self.setting.seed, self.state.iteration)
         )
 
     def _set_mode(self, epoch: int) -> None:
         self.model.train()
-        after = self.recipe["freeze_norm_after"]
+        after = self.recipe.freeze_norm_after
         if after is not None and epoch >= after:
             for module in self.model.modules():
                 if isinstance(
@@ -205,20 +201,20 @@ class Trainer:
         scores = [row["val_dice"] for row in self.state.history if _evaluated(row)]
         progress = schedules.Progress(
             iteration=self.state.iteration,
-            iterations=self.recipe["epochs"] * self.loader.batches,
+            iterations=self.recipe.epochs * self.loader.batches,
             epoch=self.state.epoch,
-            epochs=self.recipe["epochs"],
+            epochs=self.recipe.epochs,
             scores=scores,
         )
-        rate = schedules.rate(self.recipe["schedule"], self.recipe["optimizer"]["lr"], progress)
+        rate = schedules.rate(self.recipe.schedule, self.recipe.rate, progress)
         for group in self.step.optimizer.param_groups:
             group["lr"] = rate
         return rate
 
     def _evaluate(self, row: dict[str, float]) -> dict[str, dict[str, Tensor]]:
         """Score validation and test cases when their turn has come; give the weights that are now the best."""
-        epoch, last = self.state.epoch, self.state.epoch == self.recipe["epochs"]
-        if not last and epoch % self.recipe["evaluate_every"]:
+        epoch, last = self.state.epoch, self.state.epoch == self.recipe.epochs
+        if not last and epoch % self.recipe.evaluate_every:
             return {}
         improved = {}
         for selection, entry in SELECTIONS.items():
@@ -277,7 +273,7 @@ class Trainer:
         self.step.micro_batch = min(self.state.micro_batch, self.step.micro_batch)
         self.saved = self.state.epoch
         self.kept = set(_weights_names(self.state.best).values())
-        log.info("going on after epoch %d of %d", self.state.epoch, self.recipe["epochs"])
+        log.info("going on after epoch %d of %d", self.state.epoch, self.recipe.epochs)
 
     def _lacking(self, saved: dict[str, Any]) -> str:
         names = _weights_names(saved["state"]["best"]).values()
@@ -302,7 +298,7 @@ class Trainer:
         """What the same command will do."""
         if not self.saved:
             return "No epoch is on disk yet: the same command begins again"
-        return f"The same command goes on after epoch {self.saved} of {self.recipe['epochs']}"
+        return f"The same command goes on after epoch {self.saved} of {self.recipe.epochs}"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from rocrate.rocrate import ROCrate
 
-from salstm import config, exports, limits
+from salstm import config, exports, recipes
 from salstm.analysis import analyse, results
 from salstm.evaluation import conventions
 from salstm.files import write_json
@@ -67,12 +67,12 @@ def test_the_declared_family_is_what_config_says(tmp_path):
 
 
 def test_a_whole_run_has_no_limits():
-    assert limits.limits(checked(), checked()) == []
+    assert recipes.limits(checked(), checked()) == []
 
 
 def test_phantoms_and_small_recipes_are_limits():
     demo = config.load(ROOT / "config.demo.yaml")
-    found = limits.limits(checked(demo), checked())
+    found = recipes.limits(checked(demo), checked())
     assert found[0] == "phantom data: synapse, acdc, isic2018, cvc_clinicdb"
     assert found[1].startswith("fewer epochs than in config.yaml: synapse/missformer 3 of 400")
     assert found[2].startswith("smaller images than in config.yaml: synapse/missformer 32 of 224")
@@ -81,7 +81,7 @@ def test_phantoms_and_small_recipes_are_limits():
 def test_a_network_of_ones_own_is_no_limit():
     own = {"grid": {"synapse": [], "acdc": ["unet"], "isic2018": [], "cvc_clinicdb": []}}
     own["recipes"] = {"networks": {"unet": {"epochs": 1}}}  # type: ignore[assignment]
-    assert limits.limits(checked(own), checked()) == []
+    assert recipes.limits(checked(own), checked()) == []
 
 
 @pytest.fixture

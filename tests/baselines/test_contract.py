@@ -116,6 +116,34 @@ def test_says_which_sizes_it_takes(name):
         network(torch.zeros(1, 2, size, size))
 
 
+@pytest.mark.parametrize("name", baselines.names())
+def test_the_card_says_how_many_items_a_training_needs(name):
+    """Batch norm of 1x1 maps has no statistics of one item; a plan refuses such a batch by the card."""
+    network, smallest = (
+        make(name, 3).train(),
+        baselines.card(name)["input"].get("smallest_batch", 1),
+    )
+    with torch.no_grad():
+        network(images(name, 3, smallest))
+        if smallest > 1:
+            with pytest.raises(ValueError, match="more than 1 value per channel"):
+                network(images(name, 3, smallest - 1))
+
+
+@pytest.mark.parametrize("name", ["my-net", "2dunet", "class"])
+def test_a_folder_that_no_import_can_say_is_refused_by_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "card.yaml").write_text("title: x\n")
+    monkeypatch.setattr(baselines, "FOLDER", tmp_path)
+    baselines.names.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=f"baselines/{name}: .* must be a Python name"):
+            baselines.names()
+    finally:
+        monkeypatch.undo()
+        baselines.names.cache_clear()
+
+
 def test_unknown_name_option_and_channels_are_explained():
     with pytest.raises(ValueError, match="Did you mean unet"):
         baselines.build("unett", in_channels=1, out_channels=2, image_size=64)

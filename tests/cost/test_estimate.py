@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def work_of(paper: dict, dataset: str, baseline: str, variant: str) -> estimate.
 def test_the_published_lists_give_the_published_counts(paper):
     counts = {name: amounts(name, block, NOWHERE) for name, block in paper["datasets"].items()}
     found = {name: (one.train, one.val, one.test) for name, one in counts.items()}
-    # networks_synapse_acdc: 2211 = 1810 + 401 training slices of 3779; DCSAU-Net's and FCBFormer's sizes.
+    # TransUNet's lists: 2211 = 1810 + 401 training slices of 3779; DCSAU-Net's and FCBFormer's sizes.
     assert found == {
         "synapse": (1810, 401, 1568),
         "acdc": (1304, 182, 416),
@@ -70,14 +71,14 @@ def test_iterations_by_hand(paper):
 
 def test_a_last_batch_of_one_is_no_iteration(paper):
     counted = amounts("acdc", {"split": {"name": "paper"}, "phantom": None}, NOWHERE)
-    recipe = {**recipes.resolve(paper, "acdc", "unet", "plain"), "batch": 1303}
-    assert estimate.work(recipe, "plain", counted, {}).iterations == recipe["epochs"]
+    recipe = replace(recipes.resolve(paper, "acdc", "unet", "plain"), batch=1303)
+    assert estimate.work(recipe, "plain", counted, {}).iterations == recipe.epochs
 
 
 def test_a_window_costs_its_frames_and_its_module(paper):
     plain, module = (work_of(paper, "acdc", "mtunet", one) for one in ("plain", "salstm"))
     assert plain.window_macs == plain.frame_macs == pytest.approx(40.469e9, rel=1e-4)
-    # performance.md: 40.6 + 82 + 1 = 124 G a slice with everything per frame done once.
+    # By hand: 40.6 + 82 + 1 = 124 G a slice with everything per frame done once.
     assert module.window_macs == pytest.approx(3 * plain.window_macs + 113.88e9, rel=1e-3)
     assert module.frame_macs == pytest.approx(124e9, rel=0.01)
 
@@ -109,7 +110,7 @@ def test_a_probe_of_this_size_goes_before_the_stored_figures(paper, tmp_path):
     found = figures.seconds(cell, "gpu", recipe, work)
     assert found == (0.5 * 200 * 1304 + 0.25 * 200 * 598, 0.25 * 3 * 416)
     stored = estimate.Figures(NOWHERE)
-    for other in ({**recipe, "size": 256}, {**recipe, "precision": "bfloat16"}):
+    for other in (replace(recipe, size=256), replace(recipe, precision="bfloat16")):
         assert figures.seconds(cell, "gpu", other, work) == stored.seconds(cell, "gpu", other, work)
     assert figures.seconds(cell, "cpu", recipe, work) == stored.seconds(cell, "cpu", recipe, work)
 

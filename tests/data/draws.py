@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from salstm.data.augment.registry import AUGMENTATIONS
+from salstm.data.augment import MODULES, augmentation
 
+AUGMENTATIONS = {name: augmentation(name) for name in MODULES}
 DRAWS = 1500
 
 

@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch.utils.data import DataLoader
 
-from salstm.data.augment.registry import AUGMENTATIONS, rotflip
+from salstm.data.augment.registry import rotflip
 from salstm.data.case import RawCase
 from salstm.data.store import Store
-from salstm.data.windows import Windows, neighbours, network_input
+from salstm.data.windows import Window, Windows, neighbours, network_input
 from tests.data.conftest import video, volume, write
+from tests.data.draws import AUGMENTATIONS
 
 
 def windows(store: Store, **over) -> Windows:
     arguments = {"frames": 3, "border": "replicate", "size": 8, "channels": 1} | over
-    return Windows(store, arguments.pop("cases", store.cases), **arguments)
+    cases = arguments.pop("cases", store.cases)
+    more = {key: arguments.pop(key) for key in ("augment", "seed") if key in arguments}
+    return Windows(store, cases, Window(**arguments), **more)
 
 
 @pytest.fixture
@@ -222,5 +225,6 @@ def test_wrong_arguments_are_refused(store, over, message):
 
 
 def test_a_deviation_of_zero_is_refused():
+    window = Window(frames=1, size=4, channels=1, normalise=(0.5, 0))
     with pytest.raises(ValueError, match="standard deviation 0"):
-        network_input(np.zeros((1, 4, 4), np.float32), 4, 1, (0.5, 0))
+        network_input(np.zeros((1, 4, 4), np.float32), window)

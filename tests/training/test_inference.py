@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
+from salstm.recipes import Recipe
 from salstm.training.inference import View, logits, predict, to_labels
 from salstm.training.loader import windows
 from salstm.training.model import assemble
@@ -21,7 +23,7 @@ from salstm.training.model import assemble
 def test_a_case_equals_its_windows_one_at_a_time(cases_folder, recipe, variant, frames, border):
     if variant == "plain":
         frames = 1
-    recipe.update(frames=frames, border=border, augment="none", batch=3)
+    recipe = replace(recipe, frames=frames, border=border, augment="none", batch=3)
     network = nn.Conv2d(1, 4 if variant == "plain" else 64, 3, padding=1)
     model = assemble(
         lambda **k: network, recipe, variant=variant, channels=1, classes=3, seed=0
@@ -57,7 +59,7 @@ class Counting(nn.Module):
         return self.layer(x)
 
 
-def counted(recipe: dict, variant: str, **options) -> tuple[Counting, Attached]:
+def counted(recipe: Recipe, variant: str, **options) -> tuple[Counting, Attached]:
     network = Counting(**options)
     model = assemble(
         lambda **k: network, recipe, variant=variant, channels=1, classes=3, seed=0
@@ -68,10 +70,10 @@ def counted(recipe: dict, variant: str, **options) -> tuple[Counting, Attached]:
 @pytest.mark.parametrize("variant", ["salstm", "lstmsa"])
 @pytest.mark.parametrize("frames", [1, 3])
 def test_every_frame_passes_the_network_once_in_batches(cases_folder, recipe, variant, frames):
-    network, model = counted({**recipe, "frames": frames}, variant)
+    network, model = counted(replace(recipe, frames=frames), variant)
     store = Store(cases_folder)
     case = store.split("test")[0]
-    view = View.of({**recipe, "frames": frames, "batch": 3}, 1)
+    view = View.of(replace(recipe, frames=frames, batch=3), 1)
     list(logits(model, store, [case], view, torch.device("cpu")))
     assert sum(network.passes) == case.depth
     assert network.passes == [3] * (case.depth // 3) + [case.depth % 3] * (case.depth % 3 > 0)

@@ -9,11 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from salstm.parameters import Choice
 from salstm.training import losses
 
 
 def fixture(classes: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Logits and labels for which the authors' losses were computed (spec 0.1)."""
+    """Logits and labels for which the authors' losses were computed."""
     z = np.random.RandomState(11).standard_normal((4, 2, classes, 8, 8))
     label = np.random.RandomState(12).randint(0, classes, (2, 8, 8))
     label[label == classes - 1] = 0
@@ -32,18 +33,24 @@ def test_family_of_transunet_equals_the_authors(classes, entropy, dice, half, we
     one = (z[0],)
     assert float(F.cross_entropy(z[0], label)) == pytest.approx(entropy, abs=1e-11)
     assert float(losses.dice_loss(z[0], label)) == pytest.approx(dice, abs=1e-11)
-    assert float(losses.cross_entropy_dice(0.5, 0.5)(one, label)) == pytest.approx(half, abs=1e-11)
-    assert float(losses.cross_entropy_dice(0.4, 0.6)(one, label)) == pytest.approx(
-        weighted, abs=1e-11
-    )
+    assert float(
+        losses.cross_entropy_dice(cross_entropy=0.5, dice=0.5)(one, label)
+    ) == pytest.approx(half, abs=1e-11)
+    assert float(
+        losses.cross_entropy_dice(cross_entropy=0.4, dice=0.6)(one, label)
+    ) == pytest.approx(weighted, abs=1e-11)
     stages = (torch.stack(z).sum(0), *z)
-    assert float(losses.mutation(0.3, 0.7)(stages, label)) == pytest.approx(mutation, abs=1e-10)
+    assert float(losses.mutation(cross_entropy=0.3, dice=0.7)(stages, label)) == pytest.approx(
+        mutation, abs=1e-10
+    )
 
 
 def test_mutation_without_stages_is_the_loss_of_the_logits():
     z, label = fixture(4)
-    alone = losses.mutation(0.3, 0.7)((z[0],), label)
-    assert torch.equal(alone, losses.cross_entropy_dice(0.3, 0.7)((z[0],), label))
+    alone = losses.mutation(cross_entropy=0.3, dice=0.7)((z[0],), label)
+    assert torch.equal(
+        alone, losses.cross_entropy_dice(cross_entropy=0.3, dice=0.7)((z[0],), label)
+    )
 
 
 def test_ssformer_has_the_floors_of_the_double_sigmoid():
@@ -70,7 +77,7 @@ def test_structure_by_hand_on_a_flat_mask():
     label = torch.ones(1, 4, 4, dtype=torch.int64)
     expected = math.log(2) + 1 - (8 + 1) / (8 + 16 - 8 + 1)
     for weighted in (True, False):
-        loss = losses.structure(1, weighted)((torch.zeros(1, 1, 4, 4),), label)
+        loss = losses.structure(kernel=1, weighted=weighted)((torch.zeros(1, 1, 4, 4),), label)
         assert float(loss) == pytest.approx(expected, abs=1e-6)
 
 
@@ -81,7 +88,10 @@ def test_structure_weighs_the_border_more_unless_told_not_to():
     border[..., 3, 3] = -4.0
     far = torch.where(label[:, None] > 0, 4.0, -4.0)
     far[..., 0, 0] = 4.0
-    weighted, plain = losses.structure(3, True), losses.structure(3, False)
+    weighted, plain = (
+        losses.structure(kernel=3, weighted=True),
+        losses.structure(kernel=3, weighted=False),
+    )
     gap = float(weighted((border,), label) - weighted((far,), label))
     assert gap > float(plain((border,), label) - plain((far,), label)) + 0.05
 
@@ -90,7 +100,7 @@ def test_boundary_takes_every_channel_after_a_second_sigmoid():
     label = torch.zeros(1, 5, 5, dtype=torch.int64)
     maps = tuple(torch.zeros(1, 1, 5, 5) for _ in range(3))
     edges = torch.full((1, 48, 5, 5), -50.0)
-    loss = losses.structure_boundary(3)
+    loss = losses.structure_boundary(kernel=3)
     with_edges = float(loss((*maps, edges), label)) - float(loss(maps, label))
     assert with_edges == pytest.approx(math.log(2), abs=1e-6)  # sigmoid(-50) = 0, BCE of logit 0
 
@@ -99,7 +109,7 @@ def test_ohem_keeps_the_hard_pixels_and_at_least_a_sixteenth():
     label = torch.zeros(1, 4, 4, dtype=torch.int64)
     logits = torch.zeros(1, 2, 4, 4)
     logits[:, 0] = 20.0  # all easy: the one hardest pixel is kept
-    loss = losses.ohem(0.7, 0.5)
+    loss = losses.ohem(threshold=0.7, auxiliary_weight=0.5)
     assert float(loss((logits,), label)) == pytest.approx(0.0, abs=1e-6)
     logits[:, 0, 0] = -20.0  # a row of four wrong pixels: they alone count
     assert float(loss((logits,), label)) == pytest.approx(20.0, abs=1e-4)
@@ -108,7 +118,7 @@ def test_ohem_keeps_the_hard_pixels_and_at_least_a_sixteenth():
 
 @pytest.mark.parametrize("name", ["bce", "soft_dice", "fcbformer", "ssformer"])
 def test_deep_supervision_is_the_mean_over_outputs(name):
-    loss = losses.build({"name": name})
+    loss = losses.build(Choice.of({"name": name}))
     label = torch.randint(0, 2, (2, 6, 6), generator=torch.Generator().manual_seed(0))
     one, two = torch.randn(2, 2, 1, 6, 6, generator=torch.Generator().manual_seed(1))
     mean = (loss((one,), label) + loss((two,), label)) / 2
@@ -116,7 +126,7 @@ def test_deep_supervision_is_the_mean_over_outputs(name):
 
 
 def test_unknown_losses_and_parameters_are_explained():
-    with pytest.raises(ValueError, match="allowed: cross_entropy_dice"):
-        losses.build({"name": "dyce"})
-    with pytest.raises(ValueError, match="kernel"):
-        losses.build({"name": "soft_dice", "kernel": 3})
+    with pytest.raises(ValueError, match="Available: cross_entropy_dice"):
+        losses.build(Choice.of({"name": "dyce"}))
+    with pytest.raises(ValueError, match="loss soft_dice, parameter 'kernel': unknown"):
+        losses.build(Choice.of({"name": "soft_dice", "kernel": 3}))

@@ -37,7 +37,7 @@ def test_image_and_mask_shrink_together_for_one_frame_and_for_three():
 
 
 def test_a_soft_mask_counts_by_its_share():
-    loss = losses.build({"name": "soft_dice"})
+    loss = losses.soft_dice()
     logits = torch.full((1, 1, 1, 2), 0.0)  # probability one half
     # 1 - (2 * (0.5 * 0.25 + 0.5 * 1) + 1) / (1 + 1.25 + 1)
     assert loss((logits,), torch.tensor([[[0.25, 1.0]]])).item() == pytest.approx(1 - 2.25 / 3.25)

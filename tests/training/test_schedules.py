@@ -7,9 +7,15 @@ import math
 import pytest
 import torch
 
-from salstm.training.schedules import Progress, rate
+from salstm.parameters import Choice
+from salstm.training import schedules
+from salstm.training.schedules import Progress
 
 NAN = math.nan
+
+
+def rate(schedule: dict, base: float, progress: Progress) -> float:
+    return schedules.rate(Choice.of(schedule), base, progress)
 
 
 def at(
@@ -69,5 +75,5 @@ def test_plateau_counts_an_undefined_score_as_no_rise():
 
 
 def test_an_unknown_schedule_is_explained():
-    with pytest.raises(ValueError, match="allowed: constant"):
+    with pytest.raises(ValueError, match="Available: constant"):
         rate({"name": "cosine"}, 1.0, at())

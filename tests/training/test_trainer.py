@@ -16,7 +16,9 @@ from torch import nn
 
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
-from salstm.training import checkpoint, step, trainer
+from salstm.parameters import Choice
+from salstm.recipes import Recipe
+from salstm.training import checkpoint, optimizers, trainer
 from salstm.training.machine import Machine
 from salstm.training.model import assemble
 
@@ -40,7 +42,7 @@ class Small(nn.Module):
         return self.layers(x)
 
 
-def setting(recipe: dict, folder: Path, *, seed: int = 0, key: str = "k") -> trainer.Setting:
+def setting(recipe: Recipe, folder: Path, *, seed: int = 0, key: str = "k") -> trainer.Setting:
     return trainer.Setting(
         recipe=recipe,
         seed=seed,
@@ -52,12 +54,12 @@ def setting(recipe: dict, folder: Path, *, seed: int = 0, key: str = "k") -> tra
     )
 
 
-def model(recipe: dict, variant: str = "plain", seed: int = 0, network: Any = Small):
+def model(recipe: Recipe, variant: str = "plain", seed: int = 0, network: Any = Small):
     return assemble(network, recipe, variant=variant, channels=1, classes=3, seed=seed)
 
 
 def run(
-    cases: Path, recipe: dict, folder: Path, *, seed: int = 0, variant: str = "plain"
+    cases: Path, recipe: Recipe, folder: Path, *, seed: int = 0, variant: str = "plain"
 ) -> trainer.State:
     return trainer.train(
         model(recipe, variant, seed), Store(cases), setting(recipe, folder, seed=seed)
@@ -84,7 +86,7 @@ class Stop(BaseException):
 def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
     cases_folder, recipe, tmp_path, monkeypatch, variant
 ):
-    recipe["epochs"] = 3
+    recipe = replace(recipe, epochs=3)
     run(cases_folder, recipe, tmp_path / "whole", variant=variant)
     steps = 0
     original = trainer.Trainer._step
@@ -113,7 +115,7 @@ def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
 
 
 def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
+    recipe = replace(recipe, epochs=1)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(cases_folder, recipe, tmp_path / name, seed=seed)
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
@@ -121,7 +123,7 @@ def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe,
 
 
 def test_workers_change_nothing(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 2  # the loader's processes outlive the first
+    recipe = replace(recipe, epochs=2)  # the loader's processes outlive the first
     run(cases_folder, recipe, tmp_path / "none")
     two = dataclasses.replace(setting(recipe, tmp_path / "two"), machine=Machine(workers=2))
     trainer.train(model(recipe), Store(cases_folder), two)
@@ -131,7 +133,7 @@ def test_workers_change_nothing(cases_folder, recipe, tmp_path):
 def test_a_checkpoint_of_another_recipe_is_set_aside(cases_folder, recipe, tmp_path, caplog):
     scratch = tmp_path / "checkpoint"
     checkpoint.save(scratch / "state.pt", {"model": {}}, "other")
-    recipe["epochs"] = 1
+    recipe = replace(recipe, epochs=1)
     run(cases_folder, recipe, tmp_path)
     assert "belongs to another recipe or data (other, this one is k)" in caplog.text
     assert (scratch / "state.pt.set-aside").is_file()
@@ -141,7 +143,7 @@ def test_a_checkpoint_of_another_recipe_is_set_aside(cases_folder, recipe, tmp_p
 def test_a_damaged_checkpoint_is_set_aside(cases_folder, recipe, tmp_path, caplog):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "state.pt").write_bytes(b"PK\x03\x04 cut short")
-    recipe["epochs"] = 1
+    recipe = replace(recipe, epochs=1)
     run(cases_folder, recipe, tmp_path)
     assert "cannot be read" in caplog.text
     assert weights(tmp_path)
@@ -172,7 +174,7 @@ def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(
                 raise torch.OutOfMemoryError("fake")
             return super().forward(x)
 
-    recipe["epochs"] = 1
+    recipe = replace(recipe, epochs=1)
     state = trainer.train(
         model(recipe, network=Hungry), Store(cases_folder), setting(recipe, tmp_path)
     )
@@ -212,7 +214,7 @@ def test_out_of_memory_halves_where_computing_again_was_not_enough(
         return passes(self, frames)
 
     monkeypatch.setattr(Attached, "_pass", hungry)
-    state = run(cases_folder, {**recipe, "epochs": 1}, tmp_path, variant="lstmsa")
+    state = run(cases_folder, replace(recipe, epochs=1), tmp_path, variant="lstmsa")
     assert state.micro_batch == 2
     assert caplog.text.index("computed again") < caplog.text.index("4 items at a time")
 
@@ -230,9 +232,65 @@ def test_out_of_memory_with_one_item_ends_clearly(cases_folder, recipe, tmp_path
         )
 
 
+class Pooled(Small):
+    """With a batch norm of 1x1 maps, as DCSAU-Net and FANet have."""
+
+    def __init__(self, in_channels: int, out_channels: int, image_size: int) -> None:
+        super().__init__(in_channels, out_channels, image_size)
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(out_channels))
+        self.passes: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.passes.append(len(x))
+        logits = super().forward(x)
+        return logits + self.gate(logits)
+
+
+@pytest.mark.parametrize(("batch", "micro_batch"), [(3, 2), (5, 2), (8, 1)])
+def test_a_single_item_under_a_batch_norm_of_1x1_maps_is_refused_by_name(
+    cases_folder, recipe, tmp_path, batch, micro_batch
+):
+    with pytest.raises(
+        trainer.TrainingError,
+        match=rf"epoch 1, iteration \d+: a single item .* The recipe's batch is {batch}, of which {micro_batch} pass",
+    ):
+        on(
+            Machine(micro_batch=micro_batch),
+            replace(recipe, batch=batch),
+            cases_folder,
+            tmp_path,
+            Pooled,
+        )
+
+
+def test_pieces_are_split_evenly_so_that_none_is_left_over(cases_folder, recipe, tmp_path):
+    network = model(recipe := replace(recipe, batch=9, epochs=1), network=Pooled)
+    here = replace(setting(recipe, tmp_path), machine=Machine(micro_batch=4))
+    trainer.train(network, Store(cases_folder), here)
+    assert isinstance(network.network, Pooled)
+    assert network.network.passes[:3] == [3, 3, 3]
+    assert 1 not in network.network.passes
+
+
+def test_halving_leaves_no_single_item_where_two_fit(cases_folder, recipe, tmp_path):
+    class Hungry(Pooled):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 2 and self.training:
+                raise torch.OutOfMemoryError("fake")
+            return super().forward(x)
+
+    state = on(Machine(), replace(recipe, batch=6, epochs=1), cases_folder, tmp_path, Hungry)
+    assert state.micro_batch == 2
+
+
 def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe, tmp_path):
     # Without batch norm and with a loss that is a mean over pixels, micro-batches change nothing.
-    recipe.update(loss={"name": "cross_entropy_dice", "cross_entropy": 1.0, "dice": 0.0}, frames=1)
+    recipe = replace(
+        recipe,
+        loss=Choice.of({"name": "cross_entropy_dice", "cross_entropy": 1.0, "dice": 0.0}),
+        frames=1,
+    )
     results = []
     for micro in (8, 3):
         network = model(recipe, network=lambda **k: nn.Conv2d(1, 4, 3, padding=1))
@@ -246,7 +304,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(cases_folder, recipe
 
 
 def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 4
+    recipe = replace(recipe, epochs=4)
     state = run(cases_folder, recipe, tmp_path)
     curve = pd.read_csv(tmp_path / "history.csv")
     for selection, column in (("best_val", "val_dice"), ("best_test", "test_dice")):
@@ -258,14 +316,14 @@ def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
 def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(
     cases_folder, recipe, tmp_path
 ):
-    recipe.update(epochs=5, evaluate_every=2)
+    recipe = replace(recipe, epochs=5, evaluate_every=2)
     run(cases_folder, recipe, tmp_path)
     curve = pd.read_csv(tmp_path / "history.csv")
     assert curve["val_dice"].notna().tolist() == [False, True, False, True, True]
 
 
 def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
-    recipe.update(epochs=2, freeze_norm_after=1)
+    recipe = replace(recipe, epochs=2, freeze_norm_after=1)
     network = model(recipe)
     training = trainer.Trainer(network, Store(cases_folder), setting(recipe, tmp_path))
     training._epoch()
@@ -289,13 +347,13 @@ def test_recomputed_activations_train_the_same_weights(cases_folder, recipe, tmp
 def test_optimizers_are_named_and_checked():
     layer = nn.Linear(2, 2)
     assert isinstance(
-        step.build_optimizer(layer, {"name": "sgd", "lr": 1.0, "momentum": 0.9}),
+        optimizers.build(layer, Choice.of({"name": "sgd", "lr": 1.0, "momentum": 0.9})),
         torch.optim.SGD,
     )
-    with pytest.raises(ValueError, match="allowed: adam, adamw, sgd"):
-        step.build_optimizer(layer, {"name": "lion", "lr": 1.0})
-    with pytest.raises(ValueError, match="momentum"):
-        step.build_optimizer(layer, {"name": "adam", "lr": 1.0, "momentum": 0.9})
+    with pytest.raises(ValueError, match="Available: adam, adamw, sgd"):
+        optimizers.build(layer, Choice.of({"name": "lion", "lr": 1.0}))
+    with pytest.raises(ValueError, match="optimizer adam, parameter 'momentum'"):
+        optimizers.build(layer, Choice.of({"name": "adam", "lr": 1.0, "momentum": 0.9}))
 
 
 class Sides(Small):
@@ -310,9 +368,15 @@ class Sides(Small):
 SIDES: list[int] = []
 
 
-def scaled(cases: Path, recipe: dict, folder: Path) -> None:
-    recipe.update(activation="sigmoid", loss={"name": "soft_dice"}, scales=[16, 32], batch=4)
-    recipe.update(schedule={"name": "constant"})
+def scaled(cases: Path, recipe: Recipe, folder: Path) -> None:
+    recipe = replace(
+        recipe,
+        activation="sigmoid",
+        loss=Choice.of({"name": "soft_dice"}),
+        scales=[16, 32],
+        batch=4,
+    )
+    recipe = replace(recipe, schedule=Choice.of({"name": "constant"}))
     network = assemble(Sides, recipe, variant="plain", channels=1, classes=1, seed=0)
     trainer.train(network, Store(cases), setting(recipe, folder))
 
@@ -321,23 +385,23 @@ def test_every_batch_has_a_size_of_the_list_and_a_resumed_run_draws_the_same(
     cases_folder, recipe, tmp_path
 ):
     SIDES.clear()
-    scaled(cases_folder, {**recipe, "epochs": 3}, tmp_path / "whole")
+    scaled(cases_folder, replace(recipe, epochs=3), tmp_path / "whole")
     whole = list(SIDES)
     assert set(whole) == {16, 32}
     SIDES.clear()
-    scaled(cases_folder, {**recipe, "epochs": 1}, tmp_path / "parts")
-    scaled(cases_folder, {**recipe, "epochs": 3}, tmp_path / "parts")
+    scaled(cases_folder, replace(recipe, epochs=1), tmp_path / "parts")
+    scaled(cases_folder, replace(recipe, epochs=3), tmp_path / "parts")
     assert whole == SIDES
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
-def test_scales_want_a_sigmoid(cases_folder, recipe, tmp_path):
+def test_scales_want_a_sigmoid(recipe):
     with pytest.raises(ValueError, match="softmax does not take; set scales to null"):
-        run(cases_folder, {**recipe, "scales": [16]}, tmp_path)
+        replace(recipe, scales=[16])
 
 
 def on(
-    machine: Machine, recipe: dict, cases: Path, folder: Path, network: Any = Small
+    machine: Machine, recipe: Recipe, cases: Path, folder: Path, network: Any = Small
 ) -> trainer.State:
     """Train with these options."""
     here = dataclasses.replace(setting(recipe, folder), machine=machine)
@@ -345,7 +409,7 @@ def on(
 
 
 # Adam divides by a gradient's size: for a bias before a batch norm, which has none, it makes steps of rounding.
-SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
+SGD = Choice.of({"name": "sgd", "lr": 0.01, "momentum": 0.9})
 
 
 def assert_close(one: Path, other: Path) -> None:
@@ -365,7 +429,7 @@ class Dry(Small):
 
 
 def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
-    recipe["optimizer"] = SGD
+    recipe = replace(recipe, optimizer=SGD)
     for name, chosen in (("first", False), ("last", True)):
         network = model(recipe, network=Dry)
         here = dataclasses.replace(
@@ -376,14 +440,14 @@ def test_channels_last_is_the_same_training_up_to_rounding(cases_folder, recipe,
     assert_close(tmp_path / "last", tmp_path / "first")
 
 
-@pytest.mark.parametrize("optimizer", [SGD, {"name": "adam", "lr": 1e-3, "eps": 0.1}])
+@pytest.mark.parametrize("optimizer", [SGD, Choice.of({"name": "adam", "lr": 1e-3, "eps": 0.1})])
 def test_a_training_goes_on_in_another_order_of_memory(cases_folder, recipe, tmp_path, optimizer):
     """Fused optimizers pair a weight with its momentum by their places in memory."""
-    recipe |= {"optimizer": optimizer, "schedule": {"name": "constant"}}
+    recipe = replace(recipe, optimizer=optimizer, schedule=Choice.of({"name": "constant"}))
     for name, orders in (("same", (False, False)), ("other", (False, True))):
         for epochs, chosen in enumerate(orders, start=1):
             options = Machine(channels_last=chosen)
-            on(options, {**recipe, "epochs": epochs}, cases_folder, tmp_path / name, Dry)
+            on(options, replace(recipe, epochs=epochs), cases_folder, tmp_path / name, Dry)
     assert_close(tmp_path / "other", tmp_path / "same")
 
 
@@ -409,22 +473,22 @@ def test_compiled_steps_change_no_name_and_no_prediction(
 
 @pytest.mark.slow
 def test_the_compiler_itself_gives_the_same_training_up_to_rounding(cases_folder, recipe, tmp_path):
-    recipe.update(epochs=1, optimizer=SGD)
+    recipe = replace(recipe, epochs=1, optimizer=SGD)
     for name, chosen in (("plain", False), ("compiled", True)):
         on(Machine(compile=chosen), recipe, cases_folder, tmp_path / name)
     assert_close(tmp_path / "compiled", tmp_path / "plain")
 
 
 def test_a_micro_batch_is_kept_when_a_training_goes_on(cases_folder, recipe, tmp_path):
-    recipe["epochs"] = 1
+    recipe = replace(recipe, epochs=1)
     folder = tmp_path / "cell"
     on(Machine(micro_batch=3), recipe, cases_folder, folder)
-    state = on(Machine(), {**recipe, "epochs": 2}, cases_folder, folder)
+    state = on(Machine(), replace(recipe, epochs=2), cases_folder, folder)
     assert (state.micro_batch, state.epoch) == (3, 2)
-    state = on(Machine(micro_batch=2), {**recipe, "epochs": 3}, cases_folder, folder)
+    state = on(Machine(micro_batch=2), replace(recipe, epochs=3), cases_folder, folder)
     assert state.micro_batch == 2
     state = on(Machine(micro_batch=100), recipe, cases_folder, tmp_path / "other")
-    assert state.micro_batch == recipe["batch"]
+    assert state.micro_batch == recipe.batch
 
 
 @pytest.mark.gpu
@@ -433,7 +497,8 @@ def test_a_gpu_trains_bitwise_the_same_twice_and_again_after_a_stop(cases_folder
         for last in epochs:
             here = dataclasses.replace(
                 setting(
-                    {**recipe, "epochs": last, "schedule": {"name": "constant"}}, tmp_path / name
+                    replace(recipe, epochs=last, schedule=Choice.of({"name": "constant"})),
+                    tmp_path / name,
                 ),
                 device=torch.device("cuda"),
             )

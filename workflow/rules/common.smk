@@ -10,8 +10,8 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import devices, limits, recipes, vocabulary
-from salstm.data import datasets
+from salstm import devices, recipes, vocabulary
+from salstm.data import augment, datasets
 from salstm.data.acquire import listing
 from salstm.cost import estimate as estimates
 from salstm.data.frame_counts import amounts
@@ -25,7 +25,7 @@ machine.own_python()
 
 NETWORKS = baselines.names()
 try:
-    config = configuration.checked(config, NETWORKS)
+    config = configuration.checked(config, NETWORKS, baselines.problems)
 except configuration.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -47,7 +47,7 @@ PHANTOMS = json.dumps(
 )
 # Why this run cannot decide about accuracy: phantoms, or less than config.yaml asks for.
 LIMITS = json.dumps(
-    limits.limits(
+    recipes.limits(
         config,
         configuration.checked(
             configuration.load(Path(workflow.basedir) / "config.yaml"), NETWORKS
@@ -139,7 +139,7 @@ def estimate(dataset, baseline, variant):
     return (
         estimates.minutes(train),
         estimates.minutes(predict),
-        estimates.memory_mb(work, frames, recipe["size"]),
+        estimates.memory_mb(work, frames, recipe.size),
     )
 
 
@@ -165,11 +165,13 @@ def memory_of(wildcards, attempt):
 
 def code_of_training(wildcards):
     """Hash of the code that a training runs."""
+    recipe = resolved(wildcards.dataset, wildcards.baseline, wildcards.variant)
     return fingerprint(
         "salstm.training.trainer",
         "salstm.modules.wrapper",
         *heads(wildcards.variant),
         f"baselines.{wildcards.baseline}",
+        augment.module(recipe.augment),
     )
 
 
@@ -181,7 +183,7 @@ def heads(*variants):
 def weights_of(wildcards):
     """The backbone's weights that the recipe starts from, fetched before the training."""
     recipe = resolved(wildcards.dataset, wildcards.baseline, vocabulary.PLAIN)
-    return f"data/weights/{wildcards.baseline}.json" if recipe["pretrained"] else []
+    return f"data/weights/{wildcards.baseline}.json" if recipe.pretrained else []
 
 
 def datasets_of(edition):

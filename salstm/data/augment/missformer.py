@@ -18,7 +18,7 @@ NOISE_SIGMA = 0.005 * 255  # meant for images up to 255; theirs end at 1
 
 
 def missformer(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """Four of ten at most: imgaug's ``SomeOf((0, 4))`` (networks_synapse_acdc.md 5.4).
+    """Four of ten at most: ``SomeOf((0, 4))`` of imgaug, in the authors' dataset_synapse.py.
 
     Zero to four of the ten changes below, each number alike, none twice, in random order, each on
     the result of the one before. Warps: frames linear, label nearest, zeros outside. Nothing is cut

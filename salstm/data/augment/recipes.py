@@ -16,18 +16,18 @@ import numpy as np
 from salstm.data.augment import colour, masks, pillow
 from salstm.data.augment.geometry import Pair, affine_sources, flipped, rotation, warp
 
-Recipe = Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]
+Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]
 
 
-def _rgb(recipe: Recipe) -> Recipe:
+def _rgb(change: Augmentation) -> Augmentation:
     """Let grey frames through as 8-bit RGB with three equal channels."""
 
-    @wraps(recipe)
+    @wraps(change)
     def augment(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
         if frames.ndim == 4:
-            return recipe(frames, label, generator)
+            return change(frames, label, generator)
         grey = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-        changed, truth = recipe(np.repeat(grey[..., None], 3, axis=-1), label, generator)
+        changed, truth = change(np.repeat(grey[..., None], 3, axis=-1), label, generator)
         return changed[..., 0] / np.float32(255), truth
 
     return augment
@@ -35,7 +35,7 @@ def _rgb(recipe: Recipe) -> Recipe:
 
 @_rgb
 def dcsaunet(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """DCSAU-Net (networks_isic2018_cvc_clinicdb.md 2.3; albumentations 0.3.2) at 256 x 256.
+    """DCSAU-Net (xq141839/DCSAU-Net at 40b796e; albumentations 0.3.2) at 256 x 256.
 
     Flip left to right, p 1/4. Scale by 0.9 to 1.1 and rotate by up to 45 degrees, linear, mirrored
     at the border, p 1/4. Eight or nine black holes, 8 or 9 pixels a side, p 1/2.
@@ -56,7 +56,7 @@ def dcsaunet(frames: np.ndarray, label: np.ndarray, generator: np.random.Generat
 
 @_rgb
 def fcbformer(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """FCBFormer (networks_isic2018_cvc_clinicdb.md 3.2; torchvision on tensors) at 352 x 352.
+    """FCBFormer (ESandML/FCBFormer at c353199; torchvision on tensors) at 352 x 352.
 
     Image: Gaussian blur, 25 taps, sigma 0.001 to 2; then brightness 0.6 to 1.4, contrast 0.5 to
     1.5, saturation 0.75 to 1.25, hue -0.01 to 0.01, in random order. Both: flips p 1/2 each; always
@@ -84,7 +84,7 @@ def fcbformer(frames: np.ndarray, label: np.ndarray, generator: np.random.Genera
 
 @_rgb
 def ssformer(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """SSFormer (networks_isic2018_cvc_clinicdb.md 4.2; PIL, OpenCV) at 352 x 352.
+    """SSFormer (Qiming-Huang/ssformer at 1351a07; PIL, OpenCV) at 352 x 352.
 
     Scale by 0.75 to 1.25, bicubic, cut or padded with black to the old size, p 1/2. Flips p 1/2
     each. Rotate by 0 to 358 whole degrees, nearest, black outside, p 1/2. Image: contrast,
@@ -113,7 +113,7 @@ def ssformer(frames: np.ndarray, label: np.ndarray, generator: np.random.Generat
 
 @_rgb
 def hardnet_dfus(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """HarDNet-DFUS (networks_isic2018_cvc_clinicdb.md 5.2; albumentations 1.1.0) at 384 x 384.
+    """HarDNet-DFUS (YuWenLo/HarDNet-DFUS at 84dc3c0; albumentations 1.1.0) at 384 x 384.
 
     Flips p 1/2 each. Shift by up to 1/10 of the side in x and y, scale by 0.9 to 1.1, rotate by up
     to 45 degrees, linear, mirrored at the border, p 1/2. With p 1/2 one of: eight black holes of
@@ -139,7 +139,7 @@ def hardnet_dfus(frames: np.ndarray, label: np.ndarray, generator: np.random.Gen
 
 @_rgb
 def fanet(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """The fast attention network (networks_isic2018_cvc_clinicdb.md 6.3; PIL) at 512 x 512.
+    """The fast attention network (feinanshan/FANet at d4e5e3c; PIL) at 512 x 512.
 
     Rotate by up to 5 degrees, linear, black outside. Brightness, contrast, saturation 0.5 to 1.5,
     in this order. Width and height each times 0.5 to 2, linear. Flip left to right, p 1/2. Cut 384
@@ -163,7 +163,7 @@ def fanet(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator)
 
 @_rgb
 def esfpnet(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """ESFPNet (networks_isic2018_cvc_clinicdb.md 7.2; torchvision on PIL images).
+    """ESFPNet (dumyCq/ESFPNet at a6813ed; torchvision on PIL images).
 
     Rotate by up to 90 degrees, nearest, black and background outside. Flips p 1/2 each. Image:
     brightness 0.8 to 1.2 and contrast 0.9 to 1.1, in random order.

@@ -1,19 +1,12 @@
-"""Augmentation: functions that change the frames of one window and its label alike.
-
-The TransUNet family's ``rotflip`` is here, the other networks' recipes are in ``recipes_augment``
-and ``someof``.
-"""
+"""The TransUNet family's augmentation, and none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from salstm.data.augment.geometry import Pair
-from salstm.data.augment.missformer import missformer
-from salstm.data.augment.recipes import dcsaunet, esfpnet, fanet, fcbformer, hardnet_dfus, ssformer
 
 
 def none(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
@@ -23,7 +16,7 @@ def none(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) 
 
 
 def rotflip(frames: np.ndarray, label: np.ndarray, generator: np.random.Generator) -> Pair:
-    """The TransUNet family's RandomGenerator (networks_synapse_acdc.md 2.3).
+    """RandomGenerator of TransUNet's datasets/dataset_synapse.py, which its family shares.
 
     Probability 1/2: a rotation by 0, 90, 180 or 270 degrees, then always one flip, along rows or
     columns. Probability 1/4: a rotation by -20 to +19 whole degrees, nearest neighbour for frames
@@ -96,16 +89,3 @@ def _sources(height: int, width: int, angle: int) -> tuple[np.ndarray, np.ndarra
     source = np.floor(y + 0.5).astype(np.intp) * width + np.floor(x + 0.5).astype(np.intp)
     source[outside] = 0
     return source.ravel(), np.flatnonzero(outside)
-
-
-AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]] = {
-    "none": none,
-    "rotflip": rotflip,
-    "missformer": missformer,
-    "dcsaunet": dcsaunet,
-    "fcbformer": fcbformer,
-    "ssformer": ssformer,
-    "hardnet_dfus": hardnet_dfus,
-    "fanet": fanet,
-    "esfpnet": esfpnet,
-}

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from salstm.data.augment import missformer
-from salstm.data.augment.registry import AUGMENTATIONS
-from tests.data.draws import DRAWS, Calls, fills, near
+from tests.data.draws import AUGMENTATIONS, DRAWS, Calls, fills, near
 
 
 def test_missformer_takes_zero_to_four_of_ten_each_number_and_change_alike(monkeypatch):

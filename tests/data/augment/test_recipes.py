@@ -9,19 +9,15 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from scipy import ndimage
 
 from salstm.data.augment import colour, masks, missformer, pillow, recipes
-from salstm.data.augment.registry import AUGMENTATIONS
-from tests.data.draws import Calls, fills, many, near, window
+from tests.data.draws import AUGMENTATIONS, Calls, fills, many, near, window
 
-SCHEMA = Path(__file__).parents[3] / "workflow/schemas/config.schema.yaml"
 RGB = ("dcsaunet", "fcbformer", "ssformer", "hardnet_dfus", "fanet", "esfpnet")
 FLOATING = ("dcsaunet", "fcbformer", "missformer")
 
@@ -38,21 +34,6 @@ def filtered(label: np.ndarray, kind: str) -> np.ndarray:
 
 
 # Every recipe
-
-
-def test_the_registry_is_the_schemas_list():
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    found: list[list[str]] = []
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("augment"), dict):
-                found.append(node["augment"].get("enum", []))
-            for value in node.values():
-                walk(value)
-
-    walk(schema)
-    assert set(AUGMENTATIONS) in [set(names) for names in found]
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))

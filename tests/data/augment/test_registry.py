@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from salstm.data.augment.registry import AUGMENTATIONS, none, rotated, rotflip, turned
+from salstm.data.augment import augmentation
+from salstm.data.augment.registry import none, rotated, rotflip, turned
 
 DRAWS = 12_000
 
@@ -107,4 +108,11 @@ def test_none_changes_nothing_and_the_input_is_never_written_to():
     assert same[1] is label
     for _ in range(40):
         rotflip(frames, label, generator)
-    assert set(AUGMENTATIONS) >= {"none", "rotflip"}
+
+
+def test_an_augmentation_is_the_function_of_its_name():
+    assert augmentation("rotflip") is rotflip
+    with pytest.raises(
+        ValueError, match=r"augmentation 'rotflop': unknown\. Did you mean rotflip\?"
+    ):
+        augmentation("rotflop")

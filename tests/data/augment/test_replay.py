@@ -11,8 +11,7 @@ from PIL import Image, ImageEnhance
 from torchvision.transforms import v2
 
 from salstm.data.augment import masks
-from salstm.data.augment.registry import AUGMENTATIONS
-from tests.data.draws import window
+from tests.data.draws import AUGMENTATIONS, window
 
 functional: Any = v2.functional  # its annotations know tensors only
 

@@ -16,7 +16,7 @@ from PIL import Image
 from salstm.data import datasets
 from salstm.data.readers import cvc_clinicdb, npy
 from salstm.data.store import Store
-from salstm.data.windows import Windows
+from salstm.data.windows import Window, Windows
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_windows_stay_inside_a_stack(videos, tmp_path):
     datasets.prepare("cvc_clinicdb", videos, tmp_path / "s", split=split, size=None)
     store = Store(tmp_path / "s")
     for border in ("replicate", "authors"):
-        windows = Windows(store, store.cases, frames=3, border=border, size=40, channels=3)
+        windows = Windows(store, store.cases, Window(frames=3, border=border, size=40, channels=3))
         for _, numbers, centre in windows._items:
             owner = store._owner[centre]
             assert {store._owner[number].stack for number in numbers} == {owner.stack}
