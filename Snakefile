@@ -1,10 +1,21 @@
 # `snakemake --cores all` downloads, prepares, trains, scores and reports what config.yaml describes.
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
+# The folder of this file, wherever it is run from (-s, -d, module).
+BASE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 
-configfile: "config.yaml"
+
+configfile: BASE / "config.yaml"
+
+
+# Run from another folder, one's own config.yaml there is laid over it.
+if Path.cwd() != BASE.resolve() and Path("config.yaml").is_file():
+
+    configfile: "config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -18,13 +29,13 @@ wildcard_constraints:
     baseline="|".join(NETWORKS),
     variant="|".join(config["variants"]),
     seed=r"\d+",
-    edition="|".join(EDITIONS),
+    edition="|".join(PATHS.editions),
 
 
 rule all:
     """Everything: the report of the whole grid."""
     input:
-        f"reports/{NAME}/index.html",
+        f"reports/{PATHS.name}/index.html",
 
 
 include: "workflow/rules/data.smk"
@@ -34,6 +45,12 @@ include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 
 
+# One environment serves all rules.
+for each in own_rules():
+    if each.shellcmd:
+        each.conda_env = "../envs/salstm.yaml"
+
+
 # Partial results are results: after a failure the report is built from what there is, and names the gaps.
 onerror:
-    shell(PARTIAL_REPORT)
+    shell("{commands}", commands=partial_report())

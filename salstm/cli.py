@@ -1,4 +1,4 @@
-"""The roof: ``python -m salstm <command>``, one command a workflow rule. Only this module imports everything.
+"""The roof: ``salstm <command>`` or ``python -m salstm <command>``, one a workflow rule; only it imports everything.
 
 Imports stand inside the commands: ``--help`` and the commands that need no torch start fast.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm.options import OPTIONS
-from salstm.vocabulary import IDENTITY, SELECTIONS
+from salstm.vocabulary import IDENTITY
 
 log = logging.getLogger("salstm")
 
@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
-    root = argparse.ArgumentParser(prog="python -m salstm", description=__doc__)
+    named = Path(sys.argv[0]).stem == "salstm"
+    program = "salstm" if named else "python -m salstm"
+    root = argparse.ArgumentParser(prog=program, description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
     for function in COMMANDS:
         name = function.__name__.replace("_", "-")
@@ -63,39 +65,37 @@ def parser() -> argparse.ArgumentParser:
 
 def fetch(args: argparse.Namespace) -> None:
     """Find, make or download a dataset's raw files and list them with their hashes."""
-    from salstm.data import phantoms
-    from salstm.data.acquire import download, listing
+    from salstm import jobs
 
-    if args.phantom is not None:
-        phantoms.ensure(args.dataset, args.raw, args.phantom)
-    else:
-        download.fetch(args.dataset, args.raw, listed=args.sources, everything=args.all)
-    listing.write(args.out, args.dataset, args.raw, args.changes)
+    options = {
+        "phantom": args.phantom,
+        "changes": args.changes,
+        "sources": args.sources,
+        "everything": args.all,
+    }
+    jobs.fetch(args.dataset, args.raw, args.out, **options)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Turn raw files into cases: one orientation, one size, split, one memory map."""
     # Threads work on a case each. Snakemake gives BLAS as many again, read at numpy's import: they would spin.
     os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))
-    from salstm.data import datasets
-    from salstm.data.acquire import listing
+    from salstm import jobs
 
-    options = {"split": args.split, "size": args.size, "manifest": listing.files(args.manifest)}
-    options["axes"] = args.axes
-    threads = args.threads or os.cpu_count() or 1
-    datasets.prepare(args.dataset, args.raw, args.out, **options, threads=threads)
+    options = {
+        "split": args.split,
+        "size": args.size,
+        "axes": args.axes,
+        "threads": args.threads or os.cpu_count() or 1,
+    }
+    jobs.prepare(args.dataset, args.raw, args.manifest, args.out, **options)
 
 
 def check(args: argparse.Namespace) -> None:
     """Audit prepared cases: counts, sizes, intensities, class volumes, duplicates, groups on both sides."""
-    from salstm.data import audit, datasets
-    from salstm.data.store import Store
-    from salstm.files import write_csv
+    from salstm import jobs
 
-    classes = datasets.DATASETS[datasets.check(args.dataset)].classes
-    table = audit.audit(Store(args.cases), classes)
-    write_csv(args.out, table)
-    audit.judge(table)
+    jobs.check(args.dataset, args.cases, args.out)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -106,8 +106,10 @@ def train(args: argparse.Namespace) -> None:
     with devices.claim(devices.lock_folder(), devices.shared()):
         from salstm import jobs
 
-        build = _builder(args.baseline, pretrained=args.recipe.pretrained)
-        jobs.train(build, _identity(args), args)
+        build = builder(args.baseline, args.weights if args.recipe.pretrained else None)
+        options = {**_machine(args), "machine": args.machine}
+        paths = {"cases": args.cases, "out": args.out}
+        jobs.train(build, _identity(args), args.recipe, **paths, **options)
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -115,41 +117,33 @@ def predict(args: argparse.Namespace) -> None:
     from salstm import jobs
     from salstm.files import read_json
 
-    made = read_json(args.run_folder / "run.json")
-    jobs.predict(_builder(made["identity"]["baseline"]), made, args)
+    build = builder(read_json(args.run_folder / "run.json")["identity"]["baseline"])
+    out = args.out or args.run_folder / "predictions"
+    jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args))
 
 
 def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
-    import numpy as np
+    from salstm import jobs
 
-    from salstm.data.store import Store
-    from salstm.evaluation import scoring
-    from salstm.files import read_json, write_csv
-
-    made = read_json(args.run_folder / "run.json")
-    predictions = {
-        selection: np.load(args.run_folder / "predictions" / f"{selection}.npz")
-        for selection in SELECTIONS
-    }
-    store = Store(args.cases)
-    write_csv(args.out, scoring.score(predictions, store, made["classes"], made["identity"]))
+    predictions = args.predictions or args.run_folder / "predictions"
+    jobs.score(args.run_folder, predictions, args.cases, args.out)
 
 
 def sparsity(args: argparse.Namespace) -> None:
     """Measure how sparse the attention's output is across stacked modules, from the cells of one network."""
     from salstm import jobs
-    from salstm.files import read_json
 
-    made = [read_json(folder / "run.json") for folder in args.run_folders]
-    jobs.sparsity(lambda facts: _builder(facts["identity"]["baseline"]), made, args)
+    options = {"layers": args.layers, "count": args.count, **_machine(args)}
+    jobs.sparsity(builder, args.run_folders, cases=args.cases, out=args.out, **options)
 
 
 def cost(args: argparse.Namespace) -> None:
     """Count parameters, multiply-adds and latency of a network under each variant."""
     from salstm import jobs
 
-    jobs.cost(_builder(args.baseline), args)
+    names = (args.dataset, args.baseline)
+    jobs.cost(builder(args.baseline), *names, args.recipes, args.out, threads=args.threads)
 
 
 def collect(args: argparse.Namespace) -> None:
@@ -222,9 +216,9 @@ def plan(args: argparse.Namespace) -> None:
         from salstm import devices
 
         with devices.claim(devices.lock_folder(), devices.shared()):
-            from salstm.cost import probe
+            from salstm import jobs
 
-            probe.probe(checked, _builder, probed, args)
+            jobs.probe(builder, checked, probed, **_machine(args))
     figures = estimate.Figures(probed)
     sys.stdout.write(plan.table(plan.plan(checked, _cards(), results, figures), figures))
 
@@ -234,7 +228,8 @@ def weights(args: argparse.Namespace) -> None:
     import baselines
     from salstm.data.acquire import weights
 
-    weights.fetch(args.baseline, baselines.card(args.baseline)["weights"], args.out)
+    card = baselines.card(args.baseline)["weights"]
+    weights.fetch(args.baseline, card, args.out, args.folder)
 
 
 def import_weights(args: argparse.Namespace) -> None:
@@ -247,18 +242,23 @@ def import_weights(args: argparse.Namespace) -> None:
     )
 
 
-def _builder(baseline: str, *, pretrained: bool = False) -> Any:
-    """``baselines.build`` for one network, with the backbone's published weights if they are wanted."""
+def builder(baseline: str, published: Path | None = None) -> Any:
+    """``baselines.build`` for one network.
+
+    Args:
+        baseline: the network.
+        published: folder of the backbone's published weights, which the network then starts from.
+    """
     from functools import partial
 
     import baselines
-    from salstm.data.acquire import weights
 
-    options: dict[str, Any] = {}
-    if pretrained:
-        card = baselines.card(baseline)["weights"]
-        options["pretrained"] = weights.locate(Path("data/weights"), card)
-    return partial(baselines.build, baseline, **options)
+    if published is None:
+        return partial(baselines.build, baseline)
+    from salstm.data.acquire.weights import locate
+
+    file = locate(published, baselines.card(baseline)["weights"])
+    return partial(baselines.build, baseline, pretrained=file)
 
 
 def _checked(paths: list[Path]) -> dict[str, Any]:
@@ -280,6 +280,10 @@ def _cards() -> dict[str, Any]:
 
 def _identity(args: argparse.Namespace) -> dict[str, Any]:
     return {key: getattr(args, key) for key in IDENTITY}
+
+
+def _machine(args: argparse.Namespace) -> dict[str, Any]:
+    return {"device": args.device, "threads": args.threads}
 
 
 def _sentence(error: BaseException) -> str:

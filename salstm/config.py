@@ -15,7 +15,7 @@ from salstm.data.datasets import DATASETS
 from salstm.schemas import nearest
 
 PACKAGE = Path(__file__).parent
-SCHEMA = PACKAGE.parent / "workflow" / "schemas" / "config.schema.yaml"
+SCHEMA = PACKAGE / "config.schema.yaml"
 
 
 class ConfigError(ValueError):
@@ -35,7 +35,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {}
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; run from the folder of the Snakefile") from error
+        raise ConfigError(
+            f"{path}: no such file; run from the folder of the Snakefile, or name its file by --config"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from salstm.analysis.results import Collected, dataset_name
 from salstm.data.datasets import DATASETS
-from salstm.files import read_json, write_json
+from salstm.files import write_json
 from salstm.vocabulary import Identity
 
 NAME = "ro-crate-metadata.json"
@@ -37,12 +37,13 @@ FORMATS = {".csv": "text/csv", ".json": "application/json"}
 STATUS = {"done": "CompletedActionStatus", "failed": "FailedActionStatus"}
 
 
-def write(data: Collected, results: Path, out: Path) -> None:
+def write(data: Collected, records: Mapping[str, dict[str, Any]], results: Path, out: Path) -> None:
     """Describe every file of a folder in its ``ro-crate-metadata.json``.
 
     Args:
         data: what was collected.
-        results: results/<name>, for the runs' records; a run without one has an action without details.
+        records: of the runs, by the keys of their identities; a run without one has an action without details.
+        results: results/<name>, for the manifests of the prepared cases.
         out: the folder.
     """
     from rocrate.model.contextentity import ContextEntity
@@ -53,9 +54,10 @@ def write(data: Collected, results: Path, out: Path) -> None:
     crate.description = "Do the modules of Ji, Ye and Ma improve published segmentation networks? Scores and verdicts."
     crate.license = LICENCE
     files = [_file(crate, path, out) for path in sorted(out.rglob("*")) if _described(path)]
-    runs = {_key(cell): _record(results, cell) for cell in data.cells.to_dict("records")}
+    cells = data.cells.to_dict("records")
+    runs = {_key(cell): records.get(Identity.of(cell).key, {}) for cell in cells}
     entities = [_paper(), _software(runs), *(_dataset(data, results, one) for one in data.datasets)]
-    cells = [_action(cell, runs[_key(cell)]) for cell in data.cells.to_dict("records")]
+    cells = [_action(cell, runs[_key(cell)]) for cell in cells]
     exported = _export([one.id for one in files], [one["@id"] for one in cells])
     for facts in (*entities, *cells, exported):
         properties = {key: value for key, value in facts.items() if key != "@id"}
@@ -127,11 +129,6 @@ def _dataset(data: Collected, results: Path, dataset: str) -> dict[str, Any]:
 
 def _key(cell: Mapping[str, Any]) -> str:
     return f"{cell['dataset']}-{cell['baseline']}-{cell['variant']}-seed{cell['seed']}"
-
-
-def _record(results: Path, cell: dict[str, Any]) -> dict[str, Any]:
-    path = Identity.of(cell).folder(results) / "run.json"
-    return read_json(path) if path.is_file() else {}
 
 
 def _action(cell: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from salstm import crate
 from salstm.analysis.comparisons import Family
-from salstm.analysis.results import Collected, Frame, classes_of, read
+from salstm.analysis.results import Collected, Frame, classes_of, read, runs
 from salstm.columns import JUDGED
 from salstm.data.case import read_cases
 from salstm.evaluation import conventions, scoring
@@ -39,7 +39,7 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
 
     Args:
         collected_in: folder that ``collect`` and ``claims`` wrote.
-        results: results/<name>, for the sizes of the cases and the runs' records.
+        results: results/<name>, for the prepared cases.
         statistics: config's statistics; its metrics are written.
         out: the folder.
     """
@@ -61,7 +61,7 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
         if (collected_in / f"{name}.csv").is_file():
             with replacing(out / f"{name}.csv") as temporary:
                 shutil.copyfile(collected_in / f"{name}.csv", temporary)
-    crate.write(data, results, out)
+    crate.write(data, runs(collected_in), results, out)
     log.info("machine-readable results in %s", out)
 
 

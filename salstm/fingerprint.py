@@ -1,77 +1,178 @@
-"""A hash of the code that a job runs: edits to it rerun the job, comments and docstrings do not."""
+"""A hash of the code that decides a job's numbers: edits to it rerun the job.
+
+It starts at the job's function and follows the names that definitions use (``salstm.definitions``), through imports,
+also those inside functions. What is not known to be cosmetic is hashed.
+"""
 
 from __future__ import annotations
 
-import ast
 import atexit
 import hashlib
 import json
+import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from salstm import definitions
+from salstm.definitions import Module
+
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("salstm", "baselines")
-ROOF = "salstm.cli"
-NAMES = "salstm.vocabulary"
-"""Labels, colours and the names of all variants and metrics: no training depends on those of others."""
 CACHE = Path(".snakemake/salstm-fingerprints.json")
-"""Digests by file, size and time: parsing a hundred modules takes longer than Snakemake's plan."""
+"""Modules by file, size and time: parsing a hundred of them takes longer than Snakemake's plan."""
+COSMETIC = (
+    # Says how it goes, what it takes, what went wrong and where it ran.
+    "salstm.data.acquire.progress",
+    "salstm.devices",
+    "salstm.provenance",
+    "salstm.training.errors:explained",
+    "salstm.training.progress",
+    "salstm.training.resources",
+    "salstm.training.tensorboard",
+    "salstm.training.trainer:Trainer._left",
+    "salstm.files:no_room",
+    "salstm.jobs:_circumstances",
+    "salstm.jobs:_watched",
+    # Says which name was meant.
+    "salstm.vocabulary:check",
+    "salstm.vocabulary:nearest",
+    "salstm.config:nearest",
+    "baselines:check",
+    "baselines:_InputCheck",
+    # This.
+    "salstm.definitions",
+    "salstm.fingerprint",
+)
+"""What decides no number: modules, and definitions and methods of modules. Nothing is followed from there."""
+
+
+class NoSuchCodeError(LookupError):
+    """A module, a definition or an entry that is not there."""
 
 
 @cache
-def fingerprint(*modules: str) -> str:
-    """Hash of the syntax trees of these modules and of everything of ours that they import.
+def fingerprint(*roots: str) -> str:
+    """Hash of the code that is reached from some roots.
 
-    Imports inside functions count; ``salstm.cli`` does not (it imports everything and only passes arguments on),
-    nor does ``salstm.vocabulary`` where it is not asked for by name.
+    Args:
+        *roots: ``module``: all of it; ``module:name``: a definition; ``module:NAME[key]``: of a dictionary that is
+            written out, this entry alone, whatever else uses the dictionary (``NAME[key][key]``: of one inside;
+            ``NAME[]``: none of it).
+
+    Raises:
+        NoSuchCodeError: a root that is not there.
     """
-    seen: dict[str, str] = {}
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name == ROOF or (name == NAMES and name not in modules):
-            continue
-        digest, imports = _module(name)
-        seen[name] = digest
-        waiting.extend(imports)
-    text = "\n".join(f"{name} {digest}" for name, digest in sorted(seen.items()))
+    chosen = frozenset(root.split("[")[0] for root in roots if "[" in root)
+    text = "\n".join(sorted({_reached(one, chosen) for one in roots if not one.endswith("[]")}))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def reached(*roots: str) -> list[str]:
+    """What ``fingerprint`` hashes, one line a definition: to see why an edit reran something."""
+    chosen = frozenset(root.split("[")[0] for root in roots if "[" in root)
+    return sorted({line for root in roots for line in _walk(root, chosen) if root[-2:] != "[]"})
+
+
 @cache
-def _module(name: str) -> tuple[str, tuple[str, ...]]:
+def _reached(root: str, chosen: frozenset[str]) -> str:
+    return hashlib.sha256("\n".join(_walk(root, chosen)).encode()).hexdigest()
+
+
+def _walk(root: str, chosen: frozenset[str]) -> list[str]:
+    """Name and digest of everything that is reached, sorted."""
+    seen: dict[str, str] = {}
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
+        if place in seen or place in chosen or _cosmetic(place):
+            continue
+        digest, uses = _place(place)
+        seen[place] = digest
+        for use in uses:
+            waiting.extend(_places(use))
+    return [f"{place} {digest}" for place, digest in sorted(seen.items())]
+
+
+def _place(place: str) -> tuple[str, list[str]]:
+    """Digest and uses of a place: ``=file``, ``!module`` (its effects), ``module``, ``module:name[key]``."""
+    if place[0] == "=":
+        return hashlib.sha256((ROOT / place[1:]).read_bytes()).hexdigest()[:16], []
+    name, _, definition = place.lstrip("!").partition(":")
+    module = _module(name)
+    if place[0] == "!":
+        digest, uses = module["effects"]
+        parent = name.rpartition(".")[0]
+        return digest, [*uses, *(f"!{one}" for one in (*module["loads"], parent) if one)]
+    if not definition:
+        return "", [f"!{name}", *(f"{name}.{one}" for one in module["definitions"])]
+    key = re.fullmatch(r"(\w+)\[(.+)\]", definition)
+    try:
+        found = module["entries"][key[1]][key[2]] if key else module["definitions"][definition]
+    except KeyError:
+        raise NoSuchCodeError(
+            f"{place}: no such definition, or no dictionary with that key"
+        ) from None
+    return found[0], [*found[1], f"!{name}"]
+
+
+@cache
+def _places(use: str) -> tuple[str, ...]:
+    """Where a dotted name leads; to all of a module where its part is not known."""
+    if use[0] == "=":
+        return (use,)
+    if use[0] == "!":
+        return (use,) if _path(use[1:]) else ()
+    parts = use.split(".")
+    count = next((n for n in range(len(parts), 0, -1) if _path(".".join(parts[:n]))), 0)
+    name = ".".join(parts[:count])
+    if not count or count == len(parts):
+        return (name,) if count else ()
+    module, part = _module(name), parts[count]
+    if part in module["definitions"]:
+        return (f"{name}:{part}",)
+    if part in module["imports"]:
+        return (*_places(".".join([module["imports"][part], *parts[count + 1 :]])), f"!{name}")
+    return (name,)
+
+
+@cache
+def _cosmetic(place: str) -> bool:
+    name = place.lstrip("!")
+    return any(name == one or name.startswith((f"{one}.", f"{one}:")) for one in COSMETIC)
+
+
+@cache
+def _module(name: str) -> Module:
     path = _path(name)
     if path is None:
-        raise ModuleNotFoundError(f"{name}: no such module under {ROOT}")
+        raise NoSuchCodeError(f"{name}: no such module under {ROOT}")
     stat = path.stat()
-    key = f"{path} {stat.st_size} {stat.st_mtime_ns} {sys.version}"
+    key = f"{path} {stat.st_size} {stat.st_mtime_ns} {_version()}"
     if key not in _known():
-        _known()[key] = _digest(path.read_text(encoding="utf-8"), name)
-    digest, imports = _known()[key]
-    return digest, tuple(imports)
-
-
-def _digest(text: str, name: str) -> tuple[str, list[str]]:
-    """Hash of a module's syntax tree, and what of ours it imports."""
-    tree = ast.parse(text)
-    imports = {found for node in ast.walk(tree) for found in _imports(node)}
-    _strip_docstrings(tree)
-    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return digest, sorted(imports - {name})
+        methods = [one.partition(":")[2] for one in COSMETIC if one.startswith(f"{name}:")]
+        _known()[key] = definitions.parse(path, name, ROOT, methods)
+    return _known()[key]
 
 
 @cache
-def _known() -> dict[str, tuple[str, list[str]]]:
+def _version() -> str:
+    """Of what is kept: another Python, or other rules, parse anew."""
+    rules = b"".join(Path(one).read_bytes() for one in (__file__, definitions.__file__))
+    return f"{sys.version_info[:3]} {hashlib.sha256(rules).hexdigest()[:16]}"
+
+
+@cache
+def _known() -> dict[str, Module]:
     """What earlier plans found; written back at exit, and dropped if it cannot be read."""
-    known: dict[str, tuple[str, list[str]]] = {}
+    known: dict[str, Module] = {}
     with suppress(OSError, ValueError):
         known.update(json.loads(CACHE.read_text(encoding="utf-8")))
-    before = len(known)
+    before = set(known)
 
     def write() -> None:
-        if len(known) != before and CACHE.parent.is_dir():
+        if set(known) != before and CACHE.parent.is_dir():
             with suppress(OSError):
                 CACHE.write_text(json.dumps(known), encoding="utf-8")
 
@@ -79,27 +180,14 @@ def _known() -> dict[str, tuple[str, list[str]]]:
     return known
 
 
+@cache
 def _path(name: str) -> Path | None:
+    if name.split(".")[0] not in definitions.PACKAGES:
+        return None
     base = ROOT.joinpath(*name.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+    return next((one for one in _sources(base) if one.is_file()), None)
 
 
-def _imports(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    else:
-        return []
-    return [name for name in names if name.split(".")[0] in PACKAGES and _path(name)]
-
-
-def _strip_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:] or [ast.Pass()]
+def _sources(base: Path) -> Iterator[Path]:
+    yield base / "__init__.py"
+    yield base.with_suffix(".py")

@@ -1,83 +1,441 @@
-"""What a cell's jobs do with a built network: train it, predict with it, count it."""
+"""The workflow's jobs as functions of plain arguments: for the command line, a notebook, another program.
+
+One function a rule, which reads and writes the paths it is given and no others (but for the checkpoint of a running
+training, which lies beside the weights). A folder of a cell holds its weights, ``history.csv`` and ``run.json``.
+
+Libraries are imported inside: what needs no torch starts without it, and the fingerprint of a job
+(``salstm.fingerprint``) starts at its function.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import shutil
-import sys
-import time
-from argparse import Namespace
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import nn
-
-from salstm import provenance
-from salstm.data import datasets, splits
-from salstm.data.store import Store
-from salstm.files import replacing, write_csv, write_json
-from salstm.modules import ATTENTION_SIZE
-from salstm.modules.wrapper import Attached
-from salstm.recipes import digest, given, load
-from salstm.training import checkpoint, inference, trainer
-from salstm.training.machine import Machine
-from salstm.training.model import assemble, untrained
 from salstm.vocabulary import SELECTIONS
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from salstm.modules.wrapper import Attached
+    from salstm.recipes import Recipe
+    from salstm.training.machine import Machine
+    from salstm.training.trainer import State
+
+    Build = Callable[..., nn.Module]
+    """Builds a network: ``(in_channels=, out_channels=, image_size=, **options)``, as ``baselines.build`` does."""
+
 log = logging.getLogger(__name__)
-Build = Callable[..., nn.Module]
+
 LATENCY_S = 1.0
 """Longest time for the repeats of one latency, in seconds."""
 
 
-def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
-    """Train a cell into ``args.out``: weights, history.csv, run.json.
+def fetch(
+    dataset: str,
+    raw: Path,
+    out: Path,
+    *,
+    phantom: Mapping[str, Any] | None = None,
+    changes: str = "none",
+    sources: Path | None = None,
+    everything: bool = False,
+) -> None:
+    """Find, make or download a dataset's raw files and list them with their hashes.
+
+    Args:
+        dataset: its name.
+        raw: folder of the raw data.
+        out: the list, JSON.
+        phantom: parameters of the built-in stand-in; None for real data.
+        changes: what a plan saw of the raw files; kept in the list (``salstm.data.acquire.listing``).
+        sources: another file like salstm/data/acquire/sources.yaml.
+        everything: also what only the official split uses.
+
+    Raises:
+        FileNotFoundError: data that are not there and cannot be downloaded; says what to do.
+        FileExistsError: phantoms are asked for where real data lie.
+    """
+    from salstm.data.acquire import listing
+
+    if phantom is not None:
+        from salstm.data import phantoms
+
+        phantoms.ensure(dataset, raw, phantom)
+    else:
+        from salstm.data.acquire import download
+
+        download.fetch(dataset, raw, listed=sources, everything=everything)
+    listing.write(out, dataset, raw, changes)
+
+
+def prepare(
+    dataset: str,
+    raw: Path,
+    manifest: Path,
+    out: Path,
+    *,
+    split: Mapping[str, Any],
+    size: int | None,
+    axes: str | None = None,
+    threads: int = 1,
+) -> None:
+    """Turn raw files into cases: one orientation, one size, split, one memory map.
+
+    Args:
+        dataset: its name.
+        raw: folder of the raw data.
+        manifest: the list that ``fetch`` wrote.
+        out: folder of the prepared cases.
+        split: as in config.yaml.
+        size: side of the stored frames in pixels; None for the native size.
+        axes: where the axes of volumes point whose header does not say, like 'LPS'.
+        threads: cases that are read at once.
+    """
+    from salstm.data import datasets
+    from salstm.data.acquire import listing
+
+    options = {"split": split, "size": size, "axes": axes, "manifest": listing.files(manifest)}
+    datasets.prepare(dataset, raw, out, **options, threads=threads)
+
+
+def check(dataset: str, cases: Path, out: Path) -> None:
+    """Audit prepared cases: counts, sizes, intensities, class volumes, duplicates, groups on both sides."""
+    from salstm.data import audit, datasets
+    from salstm.data.store import Store
+    from salstm.files import write_csv
+
+    classes = datasets.DATASETS[datasets.check(dataset)].classes
+    table = audit.audit(Store(cases), classes)
+    write_csv(out, table)
+    audit.judge(table)
+
+
+def train(
+    build: Build,
+    identity: Mapping[str, Any],
+    recipe: Recipe,
+    *,
+    cases: Path,
+    out: Path,
+    device: str = "auto",
+    threads: int = 0,
+    machine: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train a cell, or go on where an earlier run of it stopped.
 
     Args:
         build: builds the network.
         identity: dataset, baseline, variant, seed.
-        args: of the command ``train``.
+        recipe: as ``salstm.recipes.resolve`` gives it.
+        cases: folder of the prepared cases.
+        out: folder of the cell: gets three selections of weights, history.csv, run.json.
+        device: auto, cpu or cuda.
+        threads: CPU threads; 0 leaves torch's own number.
+        machine: the block ``machine`` of a configuration; changes no science.
+
+    Returns:
+        The run record, as in run.json.
+
+    Raises:
+        ValueError: the cases cannot be trained on, or a recipe that does not fit.
+        TrainingError: see ``salstm.training.trainer.train``.
     """
-    store = Store(args.cases)
+    import hashlib
+    import shutil
+
+    from salstm import provenance
+    from salstm.data import datasets, splits
+    from salstm.data.store import Store
+    from salstm.files import write_json
+    from salstm.recipes import digest, given
+    from salstm.training import trainer
+    from salstm.training.model import assemble
+
+    store = Store(cases)
     splits.check_trainable(store.manifest["source"], store.cases)
-    device = device_of(args)
-    machine = _machine(args, device)
+    chosen = _device(device, threads)
+    options = _machine(machine or {}, chosen, threads)
     dataset = datasets.DATASETS[datasets.check(identity["dataset"])]
     model = assemble(
         build,
-        args.recipe,
+        recipe,
         variant=identity["variant"],
         channels=store.cases[0].channels,
         classes=len(dataset.classes),
         seed=identity["seed"],
     )
-    data = hashlib.sha256((args.cases / "manifest.json").read_bytes()).hexdigest()
+    data = hashlib.sha256((cases / "manifest.json").read_bytes()).hexdigest()
     setting = trainer.Setting(
-        recipe=args.recipe,
+        recipe=recipe,
         seed=identity["seed"],
         classes=dataset.classes,
-        key=f"{digest(args.recipe)}-{identity['seed']}-{data[:16]}",
-        folder=args.out,
-        device=device,
+        key=f"{digest(recipe)}-{identity['seed']}-{data[:16]}",
+        folder=out,
+        device=chosen,
         inner_test=dataset.frames == 3,
-        machine=machine,
-        # A log, and what runs several trainings at once, want lines.
-        bar=sys.stderr.isatty() and args.log is None,
+        machine=options,
+        bar=_watched(),
     )
     started = provenance.now()
     state = trainer.train(model, store, setting)
-    facts = {
-        "identity": identity,
+    record = {
+        "identity": dict(identity),
         "classes": list(dataset.classes),
         "channels": store.cases[0].channels,
-        "recipe": given(args.recipe),
-        "recipe_digest": digest(args.recipe),
+        "recipe": given(recipe),
+        "recipe_digest": digest(recipe),
         "data_manifest_sha256": data,
         "best": state.best,
+        **_circumstances(model, state, options, chosen, started),
+    }
+    write_json(out / "run.json", record)
+    shutil.rmtree(out / "checkpoint")
+    return record
+
+
+def predict(
+    build: Build, run: Path, *, cases: Path, out: Path, device: str = "auto", threads: int = 0
+) -> None:
+    """Predict the test cases with each selection of a cell's weights.
+
+    Args:
+        build: builds the network, without published weights.
+        run: folder of the cell, with what ``train`` left.
+        cases: folder of the prepared cases.
+        out: folder that gets ``<selection>.npz``: labels of every test case on the stored grid.
+        device: auto, cpu or cuda.
+        threads: CPU threads; 0 leaves torch's own number.
+    """
+    import numpy as np
+
+    from salstm.data.store import Store
+    from salstm.files import read_json, replacing
+    from salstm.recipes import load
+    from salstm.training import checkpoint, inference
+
+    record, store = read_json(run / "run.json"), Store(cases)
+    chosen = _device(device, threads)
+    model = _assembled(build, record, chosen)
+    view = inference.View.of(load(record["recipe"]), record["channels"])
+    for selection in SELECTIONS:
+        model.load_state_dict(checkpoint.load_weights(run / f"{selection}.safetensors"))
+        predicted = inference.predict(model, store, store.split("test"), view, chosen)
+        labels = {case.id: prediction for case, prediction in predicted}
+        # An open file keeps numpy from appending .npz to the temporary name.
+        with replacing(out / f"{selection}.npz") as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **labels)
+        log.info("%s: %d cases predicted", selection, len(labels))
+
+
+def score(run: Path, predictions: Path, cases: Path, out: Path) -> None:
+    """Score a cell's predictions: every metric, every test case, every scope.
+
+    Args:
+        run: folder of the cell, for its run.json.
+        predictions: folder that ``predict`` wrote.
+        cases: folder of the prepared cases.
+        out: the table, CSV.
+    """
+    import numpy as np
+
+    from salstm.data.store import Store
+    from salstm.evaluation import scoring
+    from salstm.files import read_json, write_csv
+
+    record = read_json(run / "run.json")
+    labels = {name: np.load(predictions / f"{name}.npz") for name in SELECTIONS}
+    write_csv(out, scoring.score(labels, Store(cases), record["classes"], record["identity"]))
+
+
+def sparsity(
+    builder: Callable[[str], Build],
+    runs: Sequence[Path],
+    *,
+    cases: Path,
+    out: Path,
+    layers: int = 10,
+    count: int = 4,
+    device: str = "auto",
+    threads: int = 0,
+) -> None:
+    """Measure how sparse the attention's output is: a stack of each trained module and of plain self-attention.
+
+    Args:
+        builder: gives the function that builds a network, from its name; without published weights.
+        runs: folders of the cells of one network with several modules.
+        cases: folder of the prepared cases.
+        out: the table, CSV, layer by layer.
+        layers: modules in the stack.
+        count: cases of each split.
+        device: auto, cpu or cuda.
+        threads: CPU threads; 0 leaves torch's own number.
+    """
+    import pandas as pd
+
+    from salstm import sparsity as stacks
+    from salstm.data.store import Store
+    from salstm.files import read_json, write_csv
+    from salstm.modules import ATTENTION_SIZE
+    from salstm.recipes import load
+    from salstm.training import checkpoint, inference
+
+    chosen, store = _device(device, threads), Store(cases)
+    rows: list[dict[str, Any]] = []
+    for folder in runs:
+        record = read_json(folder / "run.json")
+        identity, recipe = record["identity"], load(record["recipe"])
+        model = _assembled(builder(identity["baseline"]), record, chosen)
+        model.load_state_dict(checkpoint.load_weights(folder / "best_val.safetensors"))
+        steps = {identity["variant"]: stacks.module(model.head)}
+        if not rows:
+            steps["attention"] = stacks.attention(recipe.attention_size or ATTENTION_SIZE)
+        view = inference.View.of(recipe, record["channels"])
+        known = {key: identity[key] for key in ("dataset", "baseline", "seed")}
+        measured = stacks.rows(steps, model, store, view, chosen, layers=layers, count=count)
+        rows += [{**known, **row} for row in measured]
+        log.info("%s: %d layers measured", identity["variant"], layers)
+    write_csv(out, pd.DataFrame(rows))
+
+
+def cost(
+    build: Build,
+    dataset: str,
+    baseline: str,
+    recipes: Mapping[str, Mapping[str, Any]],
+    out: Path,
+    *,
+    threads: int = 0,
+) -> None:
+    """Count parameters, multiply-adds and latency of a network under each variant.
+
+    Args:
+        build: builds the network, without published weights.
+        dataset: its name.
+        baseline: the network's name.
+        recipes: by variant.
+        out: the table, CSV, one row a variant.
+        threads: CPU threads; 0 leaves torch's own number.
+    """
+    import time
+    from dataclasses import replace
+
+    import pandas as pd
+    import torch
+
+    from salstm.cost import flops
+    from salstm.data import datasets
+    from salstm.files import write_csv
+    from salstm.recipes import load
+    from salstm.training import inference
+    from salstm.training.model import untrained
+
+    device = _device("cpu", threads)
+    entry = datasets.DATASETS[datasets.check(dataset)]
+    rows = []
+    for variant, layers in recipes.items():
+        recipe = replace(load(layers), auxiliary=False)
+        model = untrained(build, recipe, variant, entry)
+        example = torch.zeros(1, recipe.frames, entry.channels, recipe.size, recipe.size)
+        started = time.monotonic()
+        inference.ready(model, device)
+        figures = flops.cost(model, example.to(device), seconds=LATENCY_S)
+        log.info("%s %s: counted in %.1f s", baseline, variant, time.monotonic() - started)
+        rows.append({"dataset": dataset, "baseline": baseline, "variant": variant, **figures})
+    write_csv(out, pd.DataFrame(rows))
+
+
+def probe(
+    builder: Callable[[str], Build],
+    settings: Mapping[str, Any],
+    out: Path,
+    *,
+    device: str = "auto",
+    threads: int = 0,
+) -> None:
+    """Time a few iterations of every cell of a grid on this machine, for its plan.
+
+    Args:
+        builder: gives the function that builds a network, from its name; without published weights.
+        settings: the checked configuration.
+        out: the table, CSV; rows of other cells and of the other kind of device stay.
+        device: auto, cpu or cuda.
+        threads: CPU threads; 0 leaves torch's own number.
+    """
+    from salstm.cost import probe as timing
+
+    timing.probe(builder, settings, out, _device(device, threads))
+
+
+def _assembled(build: Build, record: Mapping[str, Any], device: torch.device) -> Attached:
+    """The model of a run record, before its weights, ready to predict."""
+    from salstm.recipes import load
+    from salstm.training import inference
+    from salstm.training.model import assemble
+
+    model = assemble(
+        build,
+        load(record["recipe"]),
+        variant=record["identity"]["variant"],
+        channels=record["channels"],
+        classes=len(record["classes"]),
+        seed=0,
+    )
+    inference.ready(model, device)
+    return model
+
+
+def _device(name: str, threads: int) -> torch.device:
+    """The device of that name, after the threads are set.
+
+    Raises:
+        RuntimeError: a GPU is asked for, and torch sees none.
+    """
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"device {name}: torch {torch.__version__} sees no GPU; use --device cpu"
+        )
+    return torch.device(name)
+
+
+def _machine(options: Mapping[str, Any], device: torch.device, threads: int) -> Machine:
+    from dataclasses import replace
+
+    from salstm.training.machine import Machine
+
+    machine = Machine.of(dict(options))
+    if machine.workers is not None:
+        return machine
+    # On a CPU the cores are busy with the model.
+    return replace(machine, workers=max(1, threads or 4) if device.type == "cuda" else 0)
+
+
+def _watched() -> bool:
+    """Whether a progress bar is of use: a log file, and what runs several trainings at once, want lines."""
+    import sys
+
+    written = (type(one) is logging.FileHandler for one in logging.getLogger().handlers)
+    return sys.stderr.isatty() and not any(written)
+
+
+def _circumstances(
+    model: Attached, state: State, machine: Machine, device: torch.device, started: str
+) -> dict[str, Any]:
+    """The part of a run record that decides no number: when, where, how long, by which command."""
+    from dataclasses import asdict
+
+    from salstm import provenance
+
+    return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": state.seconds,
         "joules": state.joules,
@@ -93,135 +451,11 @@ def train(build: Build, identity: dict[str, Any], args: Namespace) -> None:
         "device": {**_describe(device), "peak_memory_bytes": state.peak_bytes},
         "environment": provenance.environment(),
     }
-    write_json(args.out / "run.json", facts)
-    shutil.rmtree(args.out / "checkpoint")
-
-
-def predict(build: Build, made: dict[str, Any], args: Namespace) -> None:
-    """Write ``predictions/<selection>.npz``: labels of every test case on the stored grid.
-
-    Args:
-        build: builds the network.
-        made: the cell's run.json.
-        args: of the command ``predict``.
-    """
-    device = device_of(args)
-    store = Store(args.cases)
-    model = _assembled(build, made, device)
-    view = inference.View.of(load(made["recipe"]), made["channels"])
-    for selection in SELECTIONS:
-        weights = checkpoint.load_weights(args.run_folder / f"{selection}.safetensors")
-        model.load_state_dict(weights)
-        cases = inference.predict(model, store, store.split("test"), view, device)
-        labels = {case.id: prediction for case, prediction in cases}
-        path = args.run_folder / "predictions" / f"{selection}.npz"
-        # An open file keeps numpy from appending .npz to the temporary name.
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **labels)
-        log.info("%s: %d cases predicted", selection, len(labels))
-
-
-def sparsity(
-    builder: Callable[[dict[str, Any]], Build], made: list[dict[str, Any]], args: Namespace
-) -> None:
-    """Write ``sparsity.csv``: a stack of each trained module and of plain self-attention, layer by layer.
-
-    Args:
-        builder: gives the function that builds a run's network.
-        made: the run.json of each cell in ``args.run_folders``: one network with several modules.
-        args: of the command ``sparsity``.
-    """
-    import pandas as pd
-
-    from salstm import sparsity as stacks
-
-    device, store = device_of(args), Store(args.cases)
-    found: list[dict[str, Any]] = []
-    for folder, facts in zip(args.run_folders, made, strict=True):
-        identity, recipe = facts["identity"], load(facts["recipe"])
-        model = _assembled(builder(facts), facts, device)
-        model.load_state_dict(checkpoint.load_weights(folder / "best_val.safetensors"))
-        steps = {identity["variant"]: stacks.module(model.head)}
-        if not found:
-            steps["attention"] = stacks.attention(recipe.attention_size or ATTENTION_SIZE)
-        view = inference.View.of(recipe, facts["channels"])
-        sizes = {"layers": args.layers, "count": args.count}
-        known = {key: identity[key] for key in ("dataset", "baseline", "seed")}
-        rows = stacks.rows(steps, model, store, view, device, **sizes)
-        found += [{**known, **row} for row in rows]
-        log.info("%s: %d layers measured", identity["variant"], args.layers)
-    write_csv(args.out, pd.DataFrame(found))
-
-
-def cost(build: Build, args: Namespace) -> None:
-    """Write one row per variant: parameters, multiply-adds, latency.
-
-    Args:
-        build: builds the network, without published weights.
-        args: of the command ``cost``.
-    """
-    import pandas as pd
-
-    from salstm.cost import flops as counting
-
-    device = device_of(args)
-    dataset = datasets.DATASETS[datasets.check(args.dataset)]
-    rows = []
-    for variant, text in args.recipes.items():
-        recipe = replace(load(text), auxiliary=False)
-        model = untrained(build, recipe, variant, dataset)
-        example = torch.zeros(1, recipe.frames, dataset.channels, recipe.size, recipe.size)
-        started = time.monotonic()
-        inference.ready(model, device)
-        figures = counting.cost(model, example.to(device), seconds=LATENCY_S)
-        log.info("%s %s: counted in %.1f s", args.baseline, variant, time.monotonic() - started)
-        rows.append(
-            {"dataset": args.dataset, "baseline": args.baseline, "variant": variant, **figures}
-        )
-    write_csv(args.out, pd.DataFrame(rows))
-
-
-def _assembled(build: Build, made: dict[str, Any], device: torch.device) -> Attached:
-    """The model of a cell's run.json, before its weights, ready to predict."""
-    model = assemble(
-        build,
-        load(made["recipe"]),
-        variant=made["identity"]["variant"],
-        channels=made["channels"],
-        classes=len(made["classes"]),
-        seed=0,
-    )
-    inference.ready(model, device)
-    return model
-
-
-def device_of(args: Namespace) -> torch.device:
-    """The device that a command asks for by ``--device``; sets the threads that ``--threads`` asks for.
-
-    Raises:
-        RuntimeError: a GPU is asked for, and torch sees none.
-    """
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    name = getattr(args, "device", "cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RuntimeError(
-            f"device {name}: torch {torch.__version__} sees no GPU; use --device cpu"
-        )
-    return torch.device(name)
-
-
-def _machine(args: Namespace, device: torch.device) -> Machine:
-    machine = Machine.of(args.machine)
-    if machine.workers is not None:
-        return machine
-    # On a CPU the cores are busy with the model.
-    return replace(machine, workers=max(1, args.threads or 4) if device.type == "cuda" else 0)
 
 
 def _describe(device: torch.device) -> dict[str, Any]:
+    import torch
+
     if device.type == "cpu":
         return {"type": "cpu", "threads": torch.get_num_threads()}
     properties = torch.cuda.get_device_properties(device)

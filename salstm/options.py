@@ -31,13 +31,24 @@ def word_or_null(text: str) -> str | None:
     return None if text == "null" else text
 
 
+def cell(text: str) -> Path:
+    """Type of an option that is the folder of a cell, or its run.json."""
+    path = Path(text)
+    return path.parent if path.name == "run.json" else path
+
+
 DATASET = {"--dataset": {"required": True, "help": ", ".join(DATASETS)}}
 RAW = {"--raw": {"type": folder, "required": True, "help": "folder of the raw data"}}
 CASES = {"--cases": {"type": Path, "required": True, "help": "folder of the prepared cases"}}
 OUT = {"--out": {"type": Path, "required": True, "help": "where the result goes"}}
 BASELINE = {"--baseline": {"required": True, "help": "a network: python -m salstm networks"}}
 RUN = {
-    "--run": {"type": Path, "required": True, "dest": "run_folder", "help": "folder of the cell"}
+    "--run": {
+        "type": cell,
+        "required": True,
+        "dest": "run_folder",
+        "help": "folder of the cell, or its run.json",
+    }
 }
 RESULTS = {"--results": {"type": Path, "required": True, "help": "results/<name>"}}
 GRID = {"--grid": {"type": json.loads, "required": True, "help": "JSON"}}
@@ -98,7 +109,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--seed": {"type": int, "required": True},
         "--recipe": {"type": json.loads, "required": True, "help": "JSON"},
         **CASES,
-        **OUT,
+        "--out": {"type": cell, "required": True, "help": "folder of the cell, or its run.json"},
+        "--weights": {
+            "type": Path,
+            "nargs": "?",
+            "const": Path("data/weights"),
+            "default": Path("data/weights"),
+            "help": "folder of the backbone's published weights, where the recipe wants them",
+        },
         **THREADS,
         **DEVICE,
         "--machine": {
@@ -107,15 +125,26 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "config's machine, JSON: salstm/training/machine.py; changes no science",
         },
     },
-    "predict": {**RUN, **CASES, **THREADS, **DEVICE},
-    "score": {**RUN, **CASES, **OUT},
+    "predict": {
+        **RUN,
+        **CASES,
+        "--out": {"type": Path, "help": "folder of the labels; default: predictions in the cell's"},
+        **THREADS,
+        **DEVICE,
+    },
+    "score": {
+        **RUN,
+        **CASES,
+        "--predictions": {"type": Path, "help": "default: predictions in the cell's folder"},
+        **OUT,
+    },
     "sparsity": {
         "--runs": {
-            "type": Path,
+            "type": cell,
             "nargs": "+",
             "required": True,
             "dest": "run_folders",
-            "help": "folders of the cells of one network, each with another module",
+            "help": "cells of one network, each with another module: folders, or their run.json",
         },
         **CASES,
         "--layers": {"type": int, "default": 10, "help": "modules in the stack"},
@@ -172,7 +201,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **THREADS,
         **DEVICE,
     },
-    "weights": {**BASELINE, **OUT},
+    "weights": {
+        **BASELINE,
+        "--folder": {
+            "type": Path,
+            "help": "where the files are, or are downloaded to; linked beside --out; default: beside --out",
+        },
+        "--out": {"type": Path, "required": True, "help": "the list of the files, JSON"},
+    },
     "import_weights": {**BASELINE, "file": {"type": Path}, "out": {"type": Path}},
 }
 """By command."""

@@ -49,6 +49,23 @@ def command() -> str:
     return shlex.join(["python", "-m", "salstm", *sys.argv[1:]])
 
 
+def share_package(folder: Path) -> str:
+    """Let ``python -m salstm`` in the jobs that this process starts find this package, from any folder.
+
+    Returns:
+        What a person types before such a command in that folder; empty if nothing.
+    """
+    import os
+    import shlex
+    import site
+
+    place = ROOT.resolve()
+    given = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(place), *given]))
+    known = [Path(one).resolve() for one in (folder, *given, *site.getsitepackages())]
+    return "" if place in known else f"export PYTHONPATH={shlex.quote(str(place))}"
+
+
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -170,9 +170,14 @@ class Identity(NamedTuple):
         """The identity in a row or a run record."""
         return cls(*(row[name] for name in IDENTITY))
 
+    @property
+    def key(self) -> str:
+        """Its name: 'acdc/mtunet/plain/seed0'."""
+        return f"{self.dataset}/{self.baseline}/{self.variant}/seed{self.seed}"
+
     def folder(self, results: Path) -> Path:
         """Where its files lie, below results/<name>."""
-        return results / self.dataset / self.baseline / self.variant / f"seed{self.seed}"
+        return results / self.key
 
 
 IDENTITY: tuple[str, ...] = Identity._fields

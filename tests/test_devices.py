@@ -149,7 +149,7 @@ import sys, time, types
 from pathlib import Path
 log, seconds = Path(sys.argv[1]), float(sys.argv[2])
 
-def train(build, identity, args):
+def train(build, identity, recipe, **paths):
     import os
     for state in ("start", "stop"):
         with log.open("a") as file:

@@ -238,7 +238,6 @@ def test_a_single_dataset_keeps_the_whole_family(tmp_path):
 
 def test_runs_tell_how_they_were_made(tmp_path):
     made = Made(grid={"acdc": ("mtunet",)}, variants=("plain",), seeds=(0,))
-    place = tmp_path / "results/acdc/mtunet/plain/seed0"
     facts = {
         "best": {"best_val": {"epoch": 3, "score": 0.5}},
         "command": "python -m salstm train --recipe '{\"a\":1}'",
@@ -253,7 +252,7 @@ def test_runs_tell_how_they_were_made(tmp_path):
         "recipe_digest": "digest0",
         "seconds": 3725.0,
     }
-    write_json(place / "run.json", facts)
+    write_json(tmp_path / "collected/runs.json", {"acdc/mtunet/plain/seed0": facts})
     words = Page(build(tmp_path, made)).words
     for said in (
         "GPU X, CUDA 13.0, peak 2.0 GiB",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from salstm import columns
 from salstm.columns import COLUMNS
-from salstm.files import read_csv, read_json, write_csv
+from salstm.files import read_csv, read_json, write_csv, write_json
 from salstm.vocabulary import IDENTITY, Identity, cells
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ CURVE = tuple(name for name in COLUMNS["history"] if name not in IDENTITY)
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
-    """Write ``cells.csv``, ``scores.csv``, ``cost.csv``, ``history.csv`` and ``sparsity.csv`` into a folder.
+    """Write cells.csv, scores.csv, cost.csv, history.csv, sparsity.csv and runs.json into a folder.
 
     Args:
         results: results/<name>.
@@ -34,7 +34,7 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     Raises:
         ValueError: a network's cost.csv or sparsity.csv is cut or lacks a column; the message names it.
     """
-    states, scores, curves = [], [], []
+    states, scores, curves, runs = [], [], [], {}
     for identity in cells(grid):
         place = identity.folder(results)
         state, reason = _state(place)
@@ -51,6 +51,8 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         else:
             facts = _known(place)
         states.append(_cell(identity, state, reason, facts))
+        if facts:
+            runs[identity.key] = facts
     frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
     parts = {"cells": [frame], "scores": scores, "history": curves}
     for name in ("cost", "sparsity"):
@@ -61,6 +63,7 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
             raise ValueError(_broken(error)) from error
     for name in columns.COLLECTED:
         write_csv(out / f"{name}.csv", _stacked(parts[name], COLUMNS[name]))
+    write_json(out / "runs.json", runs)
     counts = frame["state"].value_counts()
     log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
 

@@ -9,7 +9,7 @@ from typing import Any
 from salstm import columns
 from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
-from salstm.files import read_csv
+from salstm.files import read_csv, read_json
 from salstm.vocabulary import PLAIN, VARIANTS
 
 Frame = Any
@@ -68,6 +68,12 @@ def read(folder: Path) -> Collected:
         ValueError: one lacks a column; the message names both.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
+
+
+def runs(folder: Path) -> dict[str, dict[str, Any]]:
+    """The runs' records in the folder that ``collect`` wrote, by the keys of their identities."""
+    path = folder / "runs.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def judged(folder: Path, name: str) -> Frame:

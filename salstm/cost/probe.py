@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from torch.nn import functional
 
 from salstm.data.datasets import DATASETS
 from salstm.files import read_csv, write_csv
-from salstm.jobs import device_of
 from salstm.modules.wrapper import Attached
 from salstm.provenance import now
 from salstm.recipes import Recipe, resolve
@@ -37,10 +35,10 @@ CPU_BATCH = 2
 
 
 def probe(
-    settings: dict[str, Any],
     builder: Callable[[str], Any],
+    settings: Mapping[str, Any],
     out: Path,
-    args: Namespace,
+    device: torch.device,
     iterations: int = ITERATIONS,
 ) -> None:
     """Time every cell of the grid, with made-up images, into a table with a row a cell and kind of device.
@@ -48,21 +46,20 @@ def probe(
     Rows of other cells and of the other kind of device stay; the table is written after every cell.
 
     Args:
-        settings: the checked configuration.
         builder: gives the function that builds a network, from its name; without published weights.
+        settings: the checked configuration.
         out: the table.
-        args: of the command ``plan``: ``device`` and ``threads``.
+        device: where the steps run.
         iterations: training steps that are timed.
     """
     import pandas as pd
 
-    device = device_of(args)
     kind = "gpu" if device.type == "cuda" else "cpu"
     key = ["dataset", "baseline", "variant", "kind"]
     rows = read_csv(out).to_dict("records") if out.is_file() else []
     for cell in cells({**settings, "seeds": [0]}):
         names = (cell.dataset, cell.baseline, cell.variant)
-        recipe = resolve(settings, *names)
+        recipe = resolve(dict(settings), *names)
         measured = _cell(builder(names[1]), names, recipe, device, iterations)
         row = {**dict(zip(key, (*names, kind), strict=True)), **measured, "measured": now()}
         rows = [one for one in rows if any(one[name] != row[name] for name in key)]

@@ -16,6 +16,7 @@ from salstm.analysis.results import (
     judged,
     network_name,
     read,
+    runs,
     variant_name,
 )
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
@@ -69,7 +70,7 @@ def write(
 
     Args:
         collected_in: folder that ``collect`` wrote.
-        results: results/<name>, for the runs' records and the audits.
+        results: results/<name>, for the audits.
         cards: by network.
         statistics: config's statistics; its metrics are shown.
         out: the page, or the folder that gets an ``index.html``.
@@ -80,6 +81,8 @@ def write(
     data = read(collected_in)
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
+    listed = provenance.runs(data, runs(collected_in), cards)
+    context |= {"runs": listed, "provenance": provenance.summary(listed)}
     context |= _judged(data, collected_in, cards)
     context["orders"] = _orders(data, collected_in, cards)
     context |= _drawn(drawn, figures or page.parent / "figures")
@@ -104,7 +107,6 @@ def _context(
         for dataset in data.datasets
         for protocol in PROTOCOLS
     }
-    runs = provenance.runs(data, results, cards)
     audits = {one: provenance.audit(results, one) for one in data.datasets}
     networks = list(dict.fromkeys(data.cells["baseline"]))
     return {
@@ -127,8 +129,6 @@ def _context(
         "cautions": {one: provenance.caution(found) for one, found in audits.items()},
         "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
         "rules": [_rules(data, cards, one, metrics) for one in data.datasets],
-        "runs": runs,
-        "provenance": provenance.summary(runs),
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},

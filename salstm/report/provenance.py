@@ -10,7 +10,7 @@ from typing import Any
 from salstm.analysis.results import Collected, dataset_name, network_name, variant_name
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import conventions
-from salstm.files import read_csv, read_json
+from salstm.files import read_csv
 from salstm.vocabulary import Identity
 
 WARNINGS = (
@@ -24,14 +24,12 @@ WARNINGS = (
 DIVIDED = "groups in more than one split"
 
 
-def runs(data: Collected, results: Path, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry per cell that left a run.json: commit, device, time, command."""
-    rows = []
-    for cell in data.cells.to_dict("records"):
-        path = Identity.of(cell).folder(results) / "run.json"
-        if path.is_file():
-            rows.append(_run(read_json(path), cell, cards))
-    return rows
+def runs(
+    data: Collected, records: Mapping[str, Mapping[str, Any]], cards: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One entry per cell that left a record: commit, device, time, command."""
+    cells = ((cell, Identity.of(cell).key) for cell in data.cells.to_dict("records"))
+    return [_run(records[key], cell, cards) for cell, key in cells if key in records]
 
 
 def summary(records: list[dict[str, Any]]) -> list[tuple[str, str]]:

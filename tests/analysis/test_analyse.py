@@ -160,7 +160,7 @@ def test_the_crate_describes_every_file_and_every_run(tmp_path):
         "started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-02T10:00:00+00:00", "recipe_digest": "d1g",
         "command": "python -m salstm train", "environment": {"commit": {"id": "abc123", "changed": True}},
     }  # fmt: skip
-    write_json(tmp_path / "results/acdc/mtunet/plain/seed0/run.json", record)
+    write_json(folder / "runs.json", {"acdc/mtunet/plain/seed0": record})
     for name in ("one", "two"):
         exports.write(folder, tmp_path / "results", {}, tmp_path / name)
     written = (tmp_path / "one/ro-crate-metadata.json").read_bytes()

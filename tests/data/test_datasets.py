@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -162,10 +161,10 @@ def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(
 def test_training_refuses_such_a_store_before_it_builds_a_network(phantom, tmp_path):
     datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
     identity = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0}
-    args = Namespace(cases=tmp_path / "s", out=tmp_path / "out")
+    paths = {"cases": tmp_path / "s", "out": tmp_path / "out"}
     with pytest.raises(ValueError, match="no case to validate on"):
-        jobs.train(lambda **_: pytest.fail("built"), identity, args)
-    assert not args.out.exists()
+        jobs.train(lambda **_: pytest.fail("built"), identity, {}, **paths)
+    assert not paths["out"].exists()
 
 
 def test_a_split_that_names_none_of_the_cases_is_refused(phantom, tmp_path, monkeypatch):

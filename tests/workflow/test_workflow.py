@@ -59,17 +59,17 @@ def command(*arguments: str, config: str | None = "tiny.yaml") -> list[str]:
     return [sys.executable, "-m", "snakemake", "--cores", "1", *arguments, *laid]
 
 
-def environment() -> dict[str, str]:
+def environment(packages: Path = ROOT) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
+    return {**os.environ, "PYTHONPATH": str(packages), "PATH": path, "CUDA_VISIBLE_DEVICES": ""}
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: str | None = "tiny.yaml"
+    folder: Path, *arguments: str, config: str | None = "tiny.yaml", packages: Path = ROOT
 ) -> subprocess.CompletedProcess:
     return subprocess.run(
         command(*arguments, config=config),
-        cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=300,
+        cwd=folder, env=environment(packages), capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
 

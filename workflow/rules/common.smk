@@ -1,59 +1,52 @@
-# Input functions and the facts that the rules share; no rule stands here.
+# What the rules share: the checked configuration, paths, and input functions; no rule stands here.
 import gc
 import hashlib
 import json
 import shlex
-import sys
 from functools import cache
 from pathlib import Path
 
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import devices, recipes, vocabulary
+from salstm import columns, devices, provenance, recipes, vocabulary
+from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets
 from salstm.data.acquire import listing
-from salstm.cost import estimate as estimates
 from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
+from salstm.paths import Paths
 from salstm.training import machine
+from snakemake.logging import logger
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 # A plan makes millions of small objects that live to its end: the collector would walk them over and over.
 gc.set_threshold(100_000, 20, 20)
 
 machine.own_python()
+if (said := provenance.share_package(Path.cwd())) and workflow.is_main_process:
+    logger.info(f"To type the printed commands here, first: {said}")
 
 NETWORKS = baselines.names()
 try:
-    config = configuration.checked(config, NETWORKS, baselines.problems)
+    SHIPPED = configuration.load(BASE / "config.yaml")
+    # A module's config replaces configfile: what it does not say is as in the file.
+    config = configuration.checked(configuration.merge(SHIPPED, config), NETWORKS, baselines.problems)
 except configuration.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-NAME = config["name"]
-RESULTS = f"results/{NAME}"
-CELL = f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
-CASES = f"{RESULTS}/{{dataset}}/cases"
-ACTIVE = [dataset for dataset, chosen in config["grid"].items() if chosen]
-EDITIONS = [NAME, *(f"{NAME}-{dataset}" for dataset in config["grid"])]
-FIGURES = estimates.Figures(Path(RESULTS) / "probe.csv")
-SELECTIONS = list(vocabulary.SELECTIONS)
-COLLECTED = f"{RESULTS}/collected/{{edition}}"
+PATHS = Paths(config)
+CELL = PATHS.cell
+WEIGHTS = [f"{CELL}/{selection}.safetensors" for selection in vocabulary.SELECTIONS]
+FIGURES = estimates.Figures(Path(PATHS.results) / "probe.csv")
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
-
 # Datasets whose raw data this program makes: every report says so.
 PHANTOMS = json.dumps(
-    [one for one in ACTIVE if config["datasets"].get(one, {}).get("phantom")]
+    [one for one in PATHS.active if config["datasets"].get(one, {}).get("phantom")]
 )
 # Why this run cannot decide about accuracy: phantoms, or less than config.yaml asks for.
-LIMITS = json.dumps(
-    recipes.limits(
-        config,
-        configuration.checked(
-            configuration.load(Path(workflow.basedir) / "config.yaml"), NETWORKS
-        ),
-    )
-)
+LIMITS = json.dumps(recipes.limits(config, configuration.checked(SHIPPED, NETWORKS)))
 # Editing a template rebuilds the pages, nothing else.
 TEMPLATES = hashlib.sha256(
     b"".join(
@@ -61,6 +54,11 @@ TEMPLATES = hashlib.sha256(
         for path in sorted(Path(salstm.__file__).parent.glob("templates/*"))
     )
 ).hexdigest()[:16]
+COLLECTED = [f"{PATHS.collected}/{one}.csv" for one in columns.COLLECTED]
+COLLECTED.append(f"{PATHS.collected}/runs.json")
+JUDGED = [f"{PATHS.collected}/{one}.csv" for one in columns.JUDGED]
+# Whether jobs see the files of the folder where Snakemake runs.
+SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 
 # A machine without a GPU registers one slot a core: with none, Snakemake would not limit trainings at all.
 devices.share(config["jobs_per_gpu"])
@@ -68,10 +66,15 @@ machine.share(config["machine"])
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", devices.slots(config["jobs_per_gpu"]))
 
-if missing := [dataset for dataset in ACTIVE if dataset not in config["datasets"]]:
+if missing := [one for one in PATHS.active if one not in config["datasets"]]:
     raise WorkflowError(
         f"config.yaml: grid names {missing[0]}, datasets has no such block"
     )
+
+
+def own_rules():
+    """The rules of this workflow, without those of one that imports it."""
+    return [one for one in workflow.rules if Path(one.snakefile).is_relative_to(BASE)]
 
 
 def dataset_of(wildcards, key):
@@ -80,20 +83,16 @@ def dataset_of(wildcards, key):
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
+def raw_options(wildcards):
+    """How the raw data of a dataset are named to a command."""
+    raw, phantom = (dataset_of(wildcards, key) for key in ("raw", "phantom"))
+    return f"--raw {shlex.quote(raw)} --phantom {shlex.quote(phantom)}"
+
+
 def changes_of(wildcards):
     """What has changed of the raw files since `fetch` listed them, by size and time."""
-    listed = Path(f"{RESULTS}/{wildcards.dataset}/raw.json")
+    listed = Path(f"{PATHS.results}/{wildcards.dataset}/raw.json")
     return listing.seen(wildcards.dataset, Path(dataset_of(wildcards, "raw")), listed)
-
-
-def split_of(wildcards):
-    """Hash of the list that the dataset's split names; nothing where the groups are drawn."""
-    name = config["datasets"][wildcards.dataset]["split"]["name"]
-    path = (
-        Path(configuration.__file__).parent
-        / f"data/splits/{wildcards.dataset}_{name}.json"
-    )
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 @cache
@@ -113,20 +112,20 @@ def recipe_of(wildcards):
     return recipe_text(wildcards.dataset, wildcards.baseline, wildcards.variant)
 
 
-def recipes_of(wildcards):
-    """The recipes of all variants of a network on a dataset, as one line of JSON."""
-    return recipes.dump(
-        {
-            variant: resolved(wildcards.dataset, wildcards.baseline, variant)
-            for variant in config["variants"]
-        }
-    )
+def network_options(wildcards):
+    """How a network under all variants is named to a command."""
+    of_variants = {
+        variant: resolved(wildcards.dataset, wildcards.baseline, variant)
+        for variant in config["variants"]
+    }
+    names = f"--dataset {wildcards.dataset} --baseline {wildcards.baseline}"
+    return f"{names} --recipes {shlex.quote(recipes.dump(of_variants))}"
 
 
 @cache
 def amounts_of(dataset):
     """Frames of a dataset, estimated where it is not prepared yet."""
-    cases = Path(CASES.format(dataset=dataset))
+    cases = Path(PATHS.cases.format(dataset=dataset))
     return amounts(dataset, config["datasets"][dataset], cases)
 
 
@@ -163,110 +162,109 @@ def memory_of(wildcards, attempt):
     return estimate_of(wildcards)[2] * 2 ** (attempt - 1)
 
 
-def code_of_training(wildcards):
-    """Hash of the code that a training runs."""
-    recipe = resolved(wildcards.dataset, wildcards.baseline, wildcards.variant)
-    return fingerprint(
-        "salstm.training.trainer",
-        "salstm.modules.wrapper",
-        *heads(wildcards.variant),
-        f"baselines.{wildcards.baseline}",
-        augment.module(recipe.augment),
-    )
+GPU_JOB = {"gpu": 1, "mem_mb": memory_of}
+SMALL_JOB = {"mem_mb": 16000, "runtime": 60}
+
+
+# Of a dataset the registry's entry counts, of a network its folder. Of the variants, each is its own job's business;
+# their labels and colours, and those of the selections, are nobody's who trains.
+DATASET = "salstm.data.datasets:DATASETS[{dataset}]"
+PHANTOM = "salstm.data.phantoms:PHANTOMS[{dataset}]"
+NETWORK = "baselines.{baseline}"
+WORDS = ("salstm.vocabulary:VARIANTS[]", "salstm.vocabulary:SELECTIONS[]")
 
 
 def heads(*variants):
-    """The modules that build the heads of these variants."""
-    return sorted({vocabulary.VARIANTS[one].module for one in variants} - {""})
+    """The functions that build the heads of these variants."""
+    chosen = [vocabulary.VARIANTS[one] for one in variants]
+    return [f"{one.module}:{one.name}" for one in chosen if one.module]
+
+
+def code_of(*roots):
+    """Param: hash of the code that is reached from these; the wildcards of the job stand in their names."""
+    if not any("{" in one for one in roots):
+        return fingerprint(*roots)
+    return lambda wildcards: fingerprint(*(one.format(**wildcards) for one in roots))
+
+
+def code_of_data(*roots):
+    """Param: as code_of, with the modules that read the dataset and its entry in the registry."""
+    return lambda wildcards: fingerprint(
+        *(one.format(**wildcards) for one in (*roots, DATASET)),
+        *datasets.modules(wildcards.dataset),
+    )
+
+
+COUNTED = (*WORDS, *heads(*config["variants"]))
+
+
+@cache
+def code_of_cell(dataset, baseline, variant):
+    """Hash of the code that a training runs: of losses, schedules and augmentations its own alone."""
+    recipe = resolved(dataset, baseline, variant)
+    roots = (
+        *("salstm.jobs:train", "salstm.cli:builder", "baselines:build"),
+        *(NETWORK, DATASET, *WORDS, *heads(variant)),
+        f"{augment.module(recipe.augment)}:{recipe.augment}",
+        f"salstm.training.losses:BY_ACTIVATION[{recipe.activation}][{recipe.loss.name}]",
+        f"salstm.training.schedules:SCHEDULES[{recipe.schedule.name}]",
+        f"salstm.training.optimizers:OPTIMIZERS[{recipe.optimizer.name}]",
+    )
+    cell = {"dataset": dataset, "baseline": baseline, "variant": variant}
+    return fingerprint(*(one.format(**cell) for one in roots))
+
+
+def code_of_training(wildcards):
+    """As code_of_cell, for the wildcards of a rule."""
+    return code_of_cell(wildcards.dataset, wildcards.baseline, wildcards.variant)
 
 
 def weights_of(wildcards):
     """The backbone's weights that the recipe starts from, fetched before the training."""
     recipe = resolved(wildcards.dataset, wildcards.baseline, vocabulary.PLAIN)
-    return f"data/weights/{wildcards.baseline}.json" if recipe.pretrained else []
+    return f"data/weights/{wildcards.baseline}" if recipe.pretrained else []
 
 
-def datasets_of(edition):
-    """The datasets that a report covers."""
-    return [one for one in ACTIVE if edition in (NAME, f"{NAME}-{one}")]
-
-
-def grid_text(edition):
-    """The cells that a report covers, as one line of JSON."""
-    return json.dumps(
-        {
-            "grid": {one: config["grid"][one] for one in datasets_of(edition)},
-            "variants": config["variants"],
-            "seeds": config["seeds"],
-        }
-    )
+def code_of_stack(wildcards):
+    """Param: as code_of, with the heads of the modules that are stacked."""
+    names = ("salstm.jobs:sparsity", f"baselines.{wildcards.baseline}", *WORDS)
+    return fingerprint(*names, *heads(*PATHS.stacked(wildcards.dataset)[1]))
 
 
 def grid_of(wildcards):
-    """As grid_text, for the edition of a rule's wildcards."""
-    return grid_text(wildcards.edition)
+    """The cells that a report covers, as one line of JSON."""
+    return json.dumps(PATHS.grid(wildcards.edition))
 
 
-def scores_of(wildcards):
-    """The scores of every cell that a report covers."""
-    return [
-        f"{RESULTS}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}/scores.csv".format(
-            **cell._asdict()
-        )
-        for dataset in datasets_of(wildcards.edition)
-        for cell in vocabulary.cells(config, dataset)
-    ]
+def of_datasets(file):
+    """Input function: a file of every dataset of a report."""
+    return lambda wildcards: PATHS.of_datasets(wildcards.edition, file)
 
 
-def costs_of(wildcards):
-    """The costs of every network that a report covers."""
-    return [
-        f"{RESULTS}/{dataset}/{baseline}/cost.csv"
-        for dataset in datasets_of(wildcards.edition)
-        for baseline in config["grid"][dataset]
-    ]
+def of_cells(*files, first_seed=False):
+    """Input function: files of every cell of a report."""
+    return lambda wildcards: PATHS.of_cells(
+        wildcards.edition, *files, first_seed=first_seed
+    )
 
 
-def stacked(dataset):
-    """The network whose trained modules are stacked, and its modules; no modules if the grid has none with attention.
-
-    It is the one that the authors released their modules on, or the dataset's first.
-    """
-    chosen = config["grid"][dataset]
-    network = "mtunet" if "mtunet" in chosen else chosen[0]
-    return network, [one for one in config["variants"] if one in vocabulary.ATTENTION]
+def folders_of(wildcards, input):
+    """How the jobs that build a report are told what to read: the collected tables, and the results beside them."""
+    collected = Path(input[0]).parent
+    return f"--collected {collected} --results {collected.parents[1]}"
 
 
-def stacks_of(wildcards):
-    """The sparsity of every dataset that a report covers."""
-    return [
-        f"{RESULTS}/{dataset}/{stacked(dataset)[0]}/sparsity.csv"
-        for dataset in datasets_of(wildcards.edition)
-        if stacked(dataset)[1]
-    ]
-
-
-def stacked_cells(wildcards):
-    """Folders of the cells whose modules are stacked: of the first seed."""
-    variants = stacked(wildcards.dataset)[1]
-    place = f"{RESULTS}/{wildcards.dataset}/{wildcards.baseline}"
-    return [f"{place}/{one}/seed{config['seeds'][0]}" for one in variants]
-
-
-def stacked_weights(wildcards):
-    """What `train` left of those cells."""
-    return [
-        f"{cell}/{file}"
-        for cell in stacked_cells(wildcards)
-        for file in ("best_val.safetensors", "run.json")
-    ]
-
-
-def audits_of(wildcards):
-    """The data audits that a report covers."""
-    return [
-        f"{RESULTS}/{dataset}/audit.csv" for dataset in datasets_of(wildcards.edition)
-    ]
+def shown(path, caption, category, *patterns, **labels):
+    """An output that Snakemake's own report shows, under its patterns if it is a folder."""
+    options = {"patterns": list(patterns)} if patterns else {}
+    path = directory(path) if patterns else path
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        labels=labels,
+        **options,
+    )
 
 
 def report_of(dataset):
@@ -277,46 +275,19 @@ def report_of(dataset):
     """
 
     def page(wildcards):
-        if dataset not in ACTIVE:
+        if dataset not in PATHS.active:
             raise WorkflowError(
                 f"config.yaml: grid.{dataset} is empty; name its networks there"
             )
-        return f"reports/{NAME}-{dataset}/index.html"
+        return f"reports/{PATHS.name}-{dataset}/index.html"
 
     return page
 
 
-def all_costs(wildcards):
-    """The costs of every network of the grid."""
-    return [
-        f"{RESULTS}/{dataset}/{baseline}/cost.csv"
-        for dataset in ACTIVE
-        for baseline in config["grid"][dataset]
-    ]
-
-
 def partial_report():
-    """The commands that build the report of the whole grid from what there is, for onerror.
-
-    They are those of the rules collect, claims, tables, figures, export and page. Whatever fails here changes no exit code.
-    """
-    collected, page = f"{RESULTS}/collected/{NAME}", f"reports/{NAME}"
-    python = f"{shlex.quote(sys.executable)} -m salstm"
-    family = f"--statistics {shlex.quote(STATISTICS)}"
-    made_up = f"--phantoms {shlex.quote(PHANTOMS)}"
-    commands = [
-        f"{python} claims --collected {collected} {family}"
-        f" --grid {shlex.quote(grid_text(NAME))} --limits {shlex.quote(LIMITS)}",
-        f"{python} tables --collected {collected} {family} {made_up} --out {page}/tables",
-        f"{python} figures --collected {collected} --results {RESULTS} {family} {made_up} --out {page}/figures",
-        f"{python} export --collected {collected} --results {RESULTS} {family} --out {page}/data",
-        f"{python} report --collected {collected} --results {RESULTS} {family} {made_up}"
-        f" --figures {page}/figures --out {page}/index.html",
-    ]
-    collect = f"{python} collect --results {RESULTS} --grid {shlex.quote(grid_text(NAME))} --out {collected}"
-    text = f"{collect} && {{ {'; '.join(commands)}; }} || true"
-    # shell() formats its text: braces that are meant stand twice.
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-PARTIAL_REPORT = partial_report()
+    """The commands of this run's jobs that build reports, for onerror: from what there is, whatever they say of it."""
+    names = ("collect", "claims", "tables", "figures", "export", "page")
+    jobs = [job for job in workflow.dag.jobs if job.rule.name in names]
+    jobs = [job for job in jobs if SHARED and not workflow.dag.finished(job)]
+    jobs.sort(key=lambda job: (job.wildcards.edition, names.index(job.rule.name)))
+    return "; ".join([*(job.shellcmd for job in jobs), "true"])

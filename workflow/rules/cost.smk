@@ -1,22 +1,13 @@
 rule count:
     """Parameters, multiply-adds and latency of a network under each variant."""
     output:
-        f"{RESULTS}/{{dataset}}/{{baseline}}/cost.csv",
+        f"{PATHS.results}/{{dataset}}/{{baseline}}/cost.csv",
     log:
-        f"{RESULTS}/{{dataset}}/{{baseline}}/logs/cost.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.results}/{{dataset}}/{{baseline}}/logs/cost.log",
     resources:
-        mem_mb=16000,
-        runtime=60,
+        **SMALL_JOB,
     params:
-        recipes=recipes_of,
-        code=lambda w: fingerprint(
-            "salstm.cost.flops",
-            "salstm.modules.wrapper",
-            *heads(*config["variants"]),
-            f"baselines.{w.baseline}",
-        ),
+        network=network_options,
+        code=code_of("salstm.jobs:cost", NETWORK, DATASET, *COUNTED),
     shell:
-        "python -m salstm cost --dataset {wildcards.dataset} --baseline {wildcards.baseline}"
-        " --recipes {params.recipes:q} --threads {threads} --out {output} --log {log}"
+        "python -m salstm cost {params.network} --threads {threads} --out {output} --log {log}"

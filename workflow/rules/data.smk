@@ -1,7 +1,7 @@
 rule data:
     """Target: all datasets of the grid, prepared and checked."""
     input:
-        expand(f"{RESULTS}/{{dataset}}/audit.csv", dataset=ACTIVE),
+        PATHS.of_datasets(PATHS.name, "audit.csv"),
 
 
 # A cluster's compute nodes often have no way to the internet.
@@ -10,22 +10,27 @@ localrules:
     weights,
 
 
+# Raw data lie where Snakemake runs; other machines see them on a shared file system alone.
+if not SHARED:
+
+    localrules:
+        prepare,
+        claims,
+
+
 rule fetch:
     """Raw data: found, or made (phantoms), or downloaded; then listed with their hashes."""
     output:
-        f"{RESULTS}/{{dataset}}/raw.json",
+        f"{PATHS.results}/{{dataset}}/raw.json",
     log:
-        f"{RESULTS}/{{dataset}}/logs/fetch.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.results}/{{dataset}}/logs/fetch.log",
     params:
-        raw=lambda w: dataset_of(w, "raw"),
-        phantom=lambda w: dataset_of(w, "phantom"),
+        raw=raw_options,
         changes=changes_of,
-        code=lambda w: fingerprint("salstm.data.phantoms", *datasets.modules(w.dataset)),
+        code=code_of_data("salstm.jobs:fetch", PHANTOM),
     shell:
-        "python -m salstm fetch --dataset {wildcards.dataset} --raw {params.raw:q}"
-        " --phantom {params.phantom:q} --changes {params.changes:q} --out {output} --log {log}"
+        "python -m salstm fetch --dataset {wildcards.dataset} {params.raw}"
+        " --changes {params.changes:q} --out {output} --log {log}"
 
 
 rule prepare:
@@ -33,28 +38,21 @@ rule prepare:
     input:
         rules.fetch.output,
     output:
-        expand(
-            f"{CASES}/{{file}}",
-            file=["cases.csv", "manifest.json", "images.npy", "labels.npy"],
-            allow_missing=True,
-        ),
+        directory(PATHS.cases),
     log:
-        f"{RESULTS}/{{dataset}}/logs/prepare.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.results}/{{dataset}}/logs/prepare.log",
     threads: 4
     params:
         raw=lambda w: dataset_of(w, "raw"),
         split=lambda w: dataset_of(w, "split"),
         size=lambda w: dataset_of(w, "size"),
         axes=lambda w: dataset_of(w, "axes"),
-        cases=CASES,
-        lists=split_of,
-        code=lambda w: fingerprint("salstm.data.datasets", *datasets.modules(w.dataset)),
+        lists=lambda w: PATHS.split_list(w.dataset),
+        code=code_of_data("salstm.jobs:prepare"),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --manifest {input} --split {params.split:q} --size {params.size} --axes {params.axes}"
-        " --out {params.cases} --threads {threads} --log {log}"
+        " --out {output} --threads {threads} --log {log}"
 
 
 rule check:
@@ -62,26 +60,22 @@ rule check:
     input:
         rules.prepare.output,
     output:
-        f"{RESULTS}/{{dataset}}/audit.csv",
+        f"{PATHS.results}/{{dataset}}/audit.csv",
     log:
-        f"{RESULTS}/{{dataset}}/logs/check.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.results}/{{dataset}}/logs/check.log",
     params:
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        code=fingerprint("salstm.data.audit"),
+        code=code_of_data("salstm.jobs:check"),
     shell:
-        "python -m salstm check --dataset {wildcards.dataset} --cases {params.cases}"
+        "python -m salstm check --dataset {wildcards.dataset} --cases {input}"
         " --out {output} --log {log}"
 
 
 rule weights:
-    """A backbone's published weights: found under data/weights, or downloaded."""
+    """A backbone's published weights: found under data/weights, or downloaded there."""
     output:
-        "data/weights/{baseline}.json",
+        directory("data/weights/{baseline}"),
     log:
         "data/weights/{baseline}.log",
-    conda:
-        "../envs/salstm.yaml"
     shell:
-        "python -m salstm weights --baseline {wildcards.baseline} --out {output} --log {log}"
+        "python -m salstm weights --baseline {wildcards.baseline} --folder data/weights"
+        " --out {output}/weights.json --log {log}"

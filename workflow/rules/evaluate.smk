@@ -1,75 +1,59 @@
 rule predict:
     """Label maps of the test cases from each selection of weights."""
     input:
-        # All but the curve.
-        rules.train.output.weights,
-        rules.train.output.run,
+        WEIGHTS,
+        run=rules.train.output.run,
+        cases=rules.prepare.output,
     output:
-        expand(
-            f"{CELL}/predictions/{{selection}}.npz",
-            selection=SELECTIONS,
-            allow_missing=True,
-        ),
+        directory(f"{CELL}/predictions"),
     log:
         f"{CELL}/logs/predict.log",
-    conda:
-        "../envs/salstm.yaml"
     threads: 4
     resources:
-        gpu=1,
-        mem_mb=memory_of,
+        **GPU_JOB,
         runtime=minutes_of_prediction,
     params:
-        cell=f"--run {CELL} --cases {CASES}",
-        # The network's own code retrains it, which predicts again.
-        code=fingerprint("salstm.training.inference"),
+        # The network's and the module's own code retrain, which predicts again.
+        code=code_of("salstm.jobs:predict", *WORDS),
     shell:
-        "python -m salstm predict {params.cell} --threads {threads} --log {log}"
+        "python -m salstm predict --run {input.run} --cases {input.cases} --out {output}"
+        " --threads {threads} --log {log}"
 
 
 rule score:
     """Every metric of every test case, under every scope; one job a training."""
     input:
-        rules.predict.output,
+        run=rules.train.output.run,
+        cases=rules.prepare.output,
+        predictions=rules.predict.output,
     output:
         f"{CELL}/scores.csv",
     log:
         f"{CELL}/logs/score.log",
-    conda:
-        "../envs/salstm.yaml"
     params:
-        cell=f"--run {CELL} --cases {CASES}",
-        code=fingerprint("salstm.evaluation.scoring", "salstm.vocabulary"),
+        code=code_of("salstm.jobs:score"),
     shell:
-        "python -m salstm score {params.cell} --out {output} --log {log}"
+        "python -m salstm score --run {input.run} --cases {input.cases}"
+        " --predictions {input.predictions} --out {output} --log {log}"
 
 
 rule sparsity:
     """How sparse the attention's output is when the trained modules of one network are stacked."""
     input:
-        stacked_weights,
+        cases=rules.prepare.output,
+        runs=lambda w: PATHS.stacked_cells(w.dataset, "run.json"),
+        weights=lambda w: PATHS.stacked_cells(w.dataset, "best_val.safetensors"),
     output:
-        f"{RESULTS}/{{dataset}}/{{baseline}}/sparsity.csv",
+        f"{PATHS.results}/{{dataset}}/{{baseline}}/sparsity.csv",
     log:
-        f"{RESULTS}/{{dataset}}/{{baseline}}/logs/sparsity.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.results}/{{dataset}}/{{baseline}}/logs/sparsity.log",
     threads: 4
     resources:
+        **SMALL_JOB,
         gpu=1,
-        mem_mb=16000,
-        runtime=60,
     params:
-        cells=stacked_cells,
-        cases=lambda w: CASES.format(dataset=w.dataset),
-        layers=config["sparsity"]["layers"],
-        sampled=config["sparsity"]["cases"],
-        code=lambda w: fingerprint(
-            "salstm.sparsity",
-            *heads(*stacked(w.dataset)[1]),
-            f"baselines.{w.baseline}",
-        ),
+        stack="--layers {layers} --count {cases}".format(**config["sparsity"]),
+        code=code_of_stack,
     shell:
-        "python -m salstm sparsity --runs {params.cells} --cases {params.cases}"
-        " --layers {params.layers} --count {params.sampled} --threads {threads}"
-        " --out {output} --log {log}"
+        "python -m salstm sparsity --runs {input.runs} --cases {input.cases} {params.stack}"
+        " --threads {threads} --out {output} --log {log}"

@@ -1,7 +1,7 @@
 rule report:
     """Target: the report of the whole grid."""
     input:
-        f"reports/{NAME}/index.html",
+        f"reports/{PATHS.name}/index.html",
 
 
 for dataset in config["grid"]:
@@ -17,30 +17,24 @@ for dataset in config["grid"]:
 rule cost:
     """Target: what every network of the grid costs under each variant."""
     input:
-        all_costs,
+        PATHS.of_networks(PATHS.name, "cost.csv"),
 
 
 rule collect:
     """All cells in five tables; what is missing is named with its reason."""
     input:
-        scores_of,
-        costs_of,
-        stacks_of,
+        of_cells("scores.csv", "history.csv", "run.json"),
+        lambda w: PATHS.of_networks(w.edition, "cost.csv"),
+        lambda w: PATHS.stacks(w.edition),
     output:
-        expand(
-            f"{COLLECTED}/{{file}}.csv",
-            file=["cells", "scores", "cost", "history", "sparsity"],
-            allow_missing=True,
-        ),
+        COLLECTED,
     log:
-        f"{COLLECTED}/logs/collect.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/collect.log",
     params:
         grid=grid_of,
-        results=lambda w: RESULTS,
-        out=lambda w: COLLECTED.format(edition=w.edition),
-        code=fingerprint("salstm.analysis.collect", "salstm.vocabulary"),
+        results=subpath(input[0], ancestor=5),
+        out=subpath(output[0], parent=True),
+        code=code_of("salstm.analysis.collect:collect"),
     shell:
         "python -m salstm collect --results {params.results} --grid {params.grid:q}"
         " --out {params.out} --log {log}"
@@ -50,23 +44,18 @@ rule claims:
     """The declared comparisons with their intervals and tests, and a verdict on each of the paper's claims."""
     input:
         rules.collect.output,
-        sentences="claims.yaml",
+        sentences=local(BASE / "claims.yaml"),
     output:
-        expand(
-            f"{COLLECTED}/{{file}}.csv",
-            file=["comparisons", "claims", "ranking", "shares", "pairs"],
-            allow_missing=True,
-        ),
+        JUDGED,
     log:
-        f"{COLLECTED}/logs/claims.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/claims.log",
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        grid=grid_text(NAME),
-        limits=LIMITS,
+        collected=subpath(output[0], parent=True),
         statistics=STATISTICS,
-        code=fingerprint("salstm.analysis.analyse", "salstm.vocabulary"),
+        # Of the whole grid: all of its comparisons are one family.
+        grid=json.dumps(PATHS.grid(PATHS.name)),
+        limits=LIMITS,
+        code=code_of("salstm.analysis.analyse:write"),
     shell:
         "python -m salstm claims --collected {params.collected} --claims {input.sentences}"
         " --statistics {params.statistics:q} --grid {params.grid:q}"
@@ -76,25 +65,21 @@ rule claims:
 rule tables:
     """Every table of the report as CSV, Markdown and LaTeX."""
     input:
-        rules.collect.output,
-        rules.claims.output,
+        COLLECTED + JUDGED,
     output:
-        report(
-            directory("reports/{edition}/tables"),
-            patterns=["{dataset}_{table}.csv"],
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"dataset": "{dataset}", "table": "{table}"},
+        shown(
+            "reports/{edition}/tables",
+            *("table", "Tables", "{dataset}_{table}.csv"),
+            dataset="{dataset}",
+            table="{table}",
         ),
     log:
-        f"{COLLECTED}/logs/tables.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/tables.log",
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
+        collected=subpath(input[0], parent=True),
         statistics=STATISTICS,
         phantoms=PHANTOMS,
-        code=fingerprint("salstm.tables", "salstm.vocabulary"),
+        code=code_of("salstm.tables"),
     shell:
         "python -m salstm tables --collected {params.collected} --phantoms {params.phantoms:q}"
         " --statistics {params.statistics:q} --out {output} --log {log}"
@@ -103,85 +88,68 @@ rule tables:
 rule figures:
     """Gains, distributions, costs, training curves and pictures of cases, as SVG and PNG."""
     input:
-        rules.collect.output,
-        rules.claims.output,
+        COLLECTED + JUDGED,
+        cases=of_datasets("cases"),
+        # The pictures are of the first seed.
+        labels=of_cells("predictions", first_seed=True),
     output:
-        report(
-            directory("reports/{edition}/figures"),
-            patterns=["{figure}.svg"],
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+        shown(
+            "reports/{edition}/figures",
+            *("figure", "Figures", "{figure}.svg"),
+            figure="{figure}",
         ),
     log:
-        f"{COLLECTED}/logs/figures.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/figures.log",
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        folders=folders_of,
         phantoms=PHANTOMS,
         statistics=STATISTICS,
-        code=fingerprint("salstm.figures", "salstm.vocabulary"),
+        code=code_of("salstm.figures"),
     shell:
-        "python -m salstm figures --collected {params.collected} --results {params.results}"
-        " --statistics {params.statistics:q} --phantoms {params.phantoms:q} --out {output} --log {log}"
+        "python -m salstm figures {params.folders} --phantoms {params.phantoms:q}"
+        " --statistics {params.statistics:q} --out {output} --log {log}"
 
 
 rule export:
     """The results as other programs read them: challengeR, nnU-Net's summary, the claims."""
     input:
-        rules.collect.output,
-        rules.claims.output,
+        COLLECTED + JUDGED,
+        of_datasets("cases"),
     output:
-        report(
-            directory("reports/{edition}/data"),
-            patterns=["{file}.csv", "{file,summary|ro-crate-metadata}.json"],
-            caption="../report/data.rst",
-            category="Data",
-            labels={"file": "{file}"},
+        shown(
+            "reports/{edition}/data",
+            *("data", "Data", "{file}.csv", "{file,summary|ro-crate-metadata}.json"),
+            file="{file}",
         ),
     log:
-        f"{COLLECTED}/logs/export.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/export.log",
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        folders=folders_of,
         statistics=STATISTICS,
-        code=fingerprint("salstm.exports", "salstm.vocabulary"),
+        code=code_of("salstm.exports:write"),
     shell:
-        "python -m salstm export --collected {params.collected} --results {params.results}"
-        " --statistics {params.statistics:q} --out {output} --log {log}"
+        "python -m salstm export {params.folders} --statistics {params.statistics:q}"
+        " --out {output} --log {log}"
 
 
 rule page:
     """One self-contained page: what is done, the tables, the figures, and where they come from."""
     input:
-        rules.collect.output,
-        rules.claims.output,
-        audits_of,
-        rules.export.output,
-        tables=rules.tables.output,
+        COLLECTED + JUDGED,
+        of_datasets("audit.csv"),
+        rules.tables.output + rules.export.output,
         figures=rules.figures.output,
     output:
-        report(
-            "reports/{edition}/index.html",
-            caption="../report/page.rst",
-            category="Report",
-            labels={"edition": "{edition}"},
-        ),
+        shown("reports/{edition}/index.html", "page", "Report", edition="{edition}"),
     log:
-        f"{COLLECTED}/logs/page.log",
-    conda:
-        "../envs/salstm.yaml"
+        f"{PATHS.collected}/logs/page.log",
     params:
-        collected=lambda w: COLLECTED.format(edition=w.edition),
-        results=lambda w: RESULTS,
+        folders=folders_of,
         phantoms=PHANTOMS,
         templates=TEMPLATES,
         statistics=STATISTICS,
-        code=fingerprint("salstm.report", "salstm.vocabulary"),
+        code=code_of("salstm.report"),
     shell:
-        "python -m salstm report --collected {params.collected} --results {params.results}"
-        " --statistics {params.statistics:q} --figures {input.figures} --phantoms {params.phantoms:q} --out {output} --log {log}"
+        "python -m salstm report {params.folders} --figures {input.figures}"
+        " --phantoms {params.phantoms:q} --statistics {params.statistics:q}"
+        " --out {output} --log {log}"

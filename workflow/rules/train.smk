@@ -1,32 +1,24 @@
 rule train:
     """One training: three selections of weights, the curve, and how it was made."""
     input:
-        # The audit of the cases, so that it is made anew with them.
         audit=rules.check.output,
+        cases=rules.prepare.output,
         weights=weights_of,
     output:
-        weights=expand(
-            f"{CELL}/{{selection}}.safetensors",
-            selection=SELECTIONS,
-            allow_missing=True,
-        ),
-        curve=f"{CELL}/history.csv",
+        WEIGHTS,
         run=f"{CELL}/run.json",
+        curve=f"{CELL}/history.csv",
     log:
         f"{CELL}/logs/train.log",
-    conda:
-        "../envs/salstm.yaml"
     threads: 4
     resources:
-        gpu=1,
-        mem_mb=memory_of,
+        **GPU_JOB,
         runtime=minutes_of_training,
     params:
+        # One string: a plan formats every field of every command three times.
+        cell="--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}",
         recipe=recipe_of,
         code=code_of_training,
-        # One string, here and for the other rules of a cell: a plan formats every field of every command three times.
-        cell="--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}"
-        f" --cases {CASES} --out {CELL}",
     shell:
-        "python -m salstm train {params.cell} --recipe {params.recipe:q}"
-        " --threads {threads} --log {log}"
+        "python -m salstm train {params.cell} --recipe {params.recipe:q} --cases {input.cases}"
+        " --out {output.run} --threads {threads} --log {log} --weights {input.weights}"

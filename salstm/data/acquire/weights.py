@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from salstm.data.acquire import transfer
 from salstm.data.readers.npy import sha256
-from salstm.files import write_json
+from salstm.files import replacing, write_json
 
 
 class File(NamedTuple):
@@ -30,13 +31,15 @@ class File(NamedTuple):
         return self.url.endswith(self.name)
 
 
-def fetch(baseline: str, weights: dict[str, Any], out: Path) -> None:
+def fetch(baseline: str, weights: dict[str, Any], out: Path, folder: Path | None = None) -> None:
     """Provide a network's weights beside ``out`` and list them in ``out``.
 
     Args:
         baseline: the network.
         weights: the card's block: ``file`` and ``url`` (a name or a list), ``sha256`` or null.
-        out: data/weights/<baseline>.json.
+        out: the list, JSON.
+        folder: where the files are looked for and downloaded to; linked from there (copied to another disk). By
+            default the folder of ``out``.
 
     Raises:
         FileNotFoundError: neither there nor to be downloaded; says what to get and where to put it.
@@ -49,11 +52,13 @@ def fetch(baseline: str, weights: dict[str, Any], out: Path) -> None:
         )
     listed = {}
     for file in wanted:
-        path = out.parent / file.name
+        path = (folder or out.parent) / file.name
         if not path.is_file():
             _download(baseline, path, file, weights.get("note"))
         known = len(file.sha256) == 64
         listed[file.name] = {"url": file.url, "sha256": check(path, file), "verified": known}
+        if folder not in (None, out.parent):
+            _link(path, out.parent / file.name)
     write_json(out, listed)
 
 
@@ -102,6 +107,17 @@ def _download(baseline: str, path: Path, file: File, note: str | None) -> None:
         transfer.download([file.url], path, checksum=file.sha256 and f"sha256:{file.sha256}")
     except transfer.DownloadError as error:
         raise FileNotFoundError(f"{instructions}. {error}") from error
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file in another place, without its size on the disk where that can be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:  # another disk, or one without links
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def _digits(name: str) -> str:

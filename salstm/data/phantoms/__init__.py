@@ -50,7 +50,11 @@ def ensure(dataset: str, folder: Path | str, parameters: Mapping[str, Any]) -> N
     for name in parameters:
         vocabulary.check(f"parameter of phantom {dataset}", name, allowed)
     folder = Path(folder)
-    made = {"dataset": dataset, "code": fingerprint(__name__), **parameters}
+    made = {
+        "dataset": dataset,
+        "code": fingerprint(f"{__name__}:PHANTOMS[{dataset}]"),
+        **parameters,
+    }
     mark = json.dumps(made, sort_keys=True) + "\n"
     marked = folder / "phantom.json"
     if marked.is_file() and marked.read_text(encoding="utf-8") == mark:

@@ -1,0 +1,116 @@
+"""Where a run's files lie, and which of them a report covers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from salstm.vocabulary import ATTENTION, Identity, cells
+
+SPLITS = Path(__file__).parent / "data" / "splits"
+
+
+class Paths:
+    """The paths of a run; Snakemake's wildcards stand in the patterns.
+
+    A run has one report of the whole grid, named as the run, and one of each dataset, named ``<run>-<dataset>``: its
+    editions.
+
+    Attributes:
+        name: of the run.
+        results: folder of everything but the reports.
+        cases: pattern of the folder of a dataset's prepared cases.
+        cell: pattern of the folder of a cell.
+        collected: pattern of the folder with an edition's collected results.
+        active: datasets that have networks, in the grid's order.
+        editions: names of all reports.
+
+    Args:
+        config: checked.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, self.name = config, config["name"]
+        self.results = f"results/{self.name}"
+        self.cases = f"{self.results}/{{dataset}}/cases"
+        self.cell = f"{self.results}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
+        self.collected = f"{self.results}/collected/{{edition}}"
+        self.active = [dataset for dataset, chosen in config["grid"].items() if chosen]
+        self.editions = [self.name, *(f"{self.name}-{dataset}" for dataset in config["grid"])]
+
+    def datasets(self, edition: str) -> list[str]:
+        """The datasets that a report covers."""
+        return [one for one in self.active if edition in (self.name, f"{self.name}-{one}")]
+
+    def grid(self, edition: str) -> dict[str, Any]:
+        """The cells that a report covers, as ``collect`` takes them."""
+        return {
+            "grid": {one: self.config["grid"][one] for one in self.datasets(edition)},
+            "variants": self.config["variants"],
+            "seeds": self.config["seeds"],
+        }
+
+    def of_datasets(self, edition: str, file: str) -> list[str]:
+        """A file of every dataset of a report."""
+        return [f"{self.results}/{dataset}/{file}" for dataset in self.datasets(edition)]
+
+    def of_networks(self, edition: str, file: str) -> list[str]:
+        """A file of every network of a report, under each of its datasets."""
+        return [
+            f"{self.results}/{dataset}/{baseline}/{file}"
+            for dataset in self.datasets(edition)
+            for baseline in self.config["grid"][dataset]
+        ]
+
+    def of_cells(self, edition: str, *files: str, first_seed: bool = False) -> list[str]:
+        """Files of every cell of a report.
+
+        Args:
+            edition: the report.
+            *files: below a cell's folder.
+            first_seed: of the cells with the first seed alone.
+        """
+        folders = [self._folder(cell) for cell in self._cells(edition, first_seed)]
+        return [f"{folder}/{file}" for folder in folders for file in files]
+
+    def stacked(self, dataset: str) -> tuple[str, list[str]]:
+        """The network whose trained modules are stacked, and its modules; none if the grid has none with attention.
+
+        It is the one that the authors released their modules on, or the dataset's first.
+        """
+        chosen = self.config["grid"][dataset]
+        network = "mtunet" if "mtunet" in chosen else chosen[0]
+        return network, [one for one in self.config["variants"] if one in ATTENTION]
+
+    def stacks(self, edition: str) -> list[str]:
+        """The sparsity of every dataset that a report covers."""
+        stacked = {dataset: self.stacked(dataset) for dataset in self.datasets(edition)}
+        return [
+            f"{self.results}/{dataset}/{network}/sparsity.csv"
+            for dataset, (network, modules) in stacked.items()
+            if modules
+        ]
+
+    def stacked_cells(self, dataset: str, file: str) -> list[str]:
+        """A file of each cell whose modules are stacked: of the first seed."""
+        network, modules = self.stacked(dataset)
+        seed = self.config["seeds"][0]
+        stacked = [Identity(dataset, network, one, seed) for one in modules]
+        return [f"{self._folder(cell)}/{file}" for cell in stacked]
+
+    def split_list(self, dataset: str) -> str:
+        """Hash of the list that the dataset's split names; nothing where the groups are drawn."""
+        path = SPLITS / f"{dataset}_{self.config['datasets'][dataset]['split']['name']}.json"
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+
+    def _folder(self, cell: Identity) -> str:
+        return f"{self.results}/{cell.key}"
+
+    def _cells(self, edition: str, first_seed: bool) -> Iterator[Identity]:
+        first = self.config["seeds"][0]
+        for dataset in self.datasets(edition):
+            for cell in cells(self.config, dataset):
+                if not first_seed or cell.seed == first:
+                    yield cell
