@@ -217,7 +217,7 @@ def test_what_is_declared_cosmetic_is_there():
 
 
 def test_modules_are_imported_by_name_only_where_a_rule_names_them():
-    """Such a module cannot be followed: who adds one gives its name to the rules' `code` (workflow/rules/common.smk)."""
+    """Such a module cannot be followed: who adds one names it to the rules' `code` (common.smk)."""
     root = Path(module.__file__).parent.parent
     sources = [*root.glob("salstm/**/*.py"), *root.glob("baselines/**/*.py")]
     found = {

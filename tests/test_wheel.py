@@ -122,6 +122,7 @@ def test_the_command_is_on_the_path_and_says_its_name(program, tmp_path):
     assert "name its file by --config" in wrong.stderr
 
 
+@pytest.mark.extended
 def test_every_command_from_fetch_to_report_runs_in_another_folder(program, tmp_path):
     python = program.with_name("python")
     commands = json.dumps([split(one) for one in COMMANDS])

@@ -112,6 +112,15 @@ def test_a_config_yaml_of_the_working_folder_is_laid_over_the_shipped_one(folder
     assert "reports/other-isic2018" in said
 
 
+def test_as_a_module_of_another_workflow(folder):
+    """Its plan and its first jobs; the whole of it is extended."""
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
+    assert "suite_page" in run(folder, "-n", "--quiet")
+    run(folder, "results/tiny/isic2018/audit.csv")
+    assert (folder / "results/tiny/isic2018/audit.csv").is_file()
+
+
+@pytest.mark.extended
 def test_as_a_module_of_another_workflow_from_fetch_to_report(folder):
     (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
     run(folder)

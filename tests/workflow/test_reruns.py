@@ -158,7 +158,7 @@ STAYS = {
         "has none of the",
     ),
     "did you mean": ("salstm/vocabulary.py", "Did you mean", "Was it"),
-    "did you mean, of the networks": ("baselines/__init__.py", "Did you mean", "Was it"),
+    "the text of a network's error": ("baselines/__init__.py", "Set the recipe's size", "Set its size"),
     "TensorBoard": ("salstm/training/tensorboard.py", "", "\nNAME = 1\n"),
     "energy and memory": ("salstm/training/resources.py", "", "\n\ndef peak_bytes(device):\n    return 0\n"),
     "the record's circumstances": ("salstm/jobs.py", '"joules": state.joules', '"joule": state.joules'),
