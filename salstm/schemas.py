@@ -84,7 +84,7 @@ def _read(text: str, schema: dict[str, Any]) -> Any:
 
 
 def _explained(error: Any) -> Iterator[str]:
-    about = error.schema.get("description", "see workflow/schemas/config.schema.yaml")
+    about = error.schema.get("description", "see salstm/config.schema.yaml")
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
         for key in sorted(set(error.instance) - set(allowed)):
