@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import json
 import os
 import shutil
@@ -28,6 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A killed process of the same number may have left one that is a link: writing to it would write into the other.
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         _flush(temporary)
@@ -38,6 +41,36 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def share(source: Path, path: Path) -> None:
+    """Let ``path`` be another name of the file ``source``; a copy where the file system cannot link.
+
+    Every file of ours is replaced under its name and never written into, so what later takes the place of one name
+    leaves the other as it is. Both get the time of now, as a job's output must be younger than its input.
+
+    Raises:
+        OSError: ``source`` is not there, or the disk is full.
+    """
+    with replacing(path) as temporary:
+        try:
+            temporary.hardlink_to(source)
+        except (
+            OSError
+        ):  # of many kinds: another disk, a file system without links, too many of them
+            shutil.copyfile(source, temporary)
+        os.utime(temporary)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes, be they one file or two."""
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+
+
+def occupied(paths: Iterable[Path]) -> int:
+    """Bytes of files, each counted once however many of the names are links to it; names that are not there count 0."""
+    found = [path.stat() for path in paths if path.is_file()]
+    return sum({(one.st_dev, one.st_ino): one.st_size for one in found}.values())
 
 
 def write_json(path: Path, value: Any) -> None:

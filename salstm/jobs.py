@@ -202,6 +202,8 @@ def predict(
 ) -> None:
     """Predict the test cases with each selection of a cell's weights.
 
+    Selections with the same weights are predicted once; their files are one.
+
     Args:
         build: builds the network, without published weights.
         run: folder of the cell, with what ``train`` left.
@@ -213,7 +215,7 @@ def predict(
     import numpy as np
 
     from salstm.data.store import Store
-    from salstm.files import read_json, replacing
+    from salstm.files import read_json, replacing, same, share
     from salstm.recipes import load
     from salstm.training import checkpoint, inference
 
@@ -221,12 +223,19 @@ def predict(
     chosen = _device(device, threads)
     model = _assembled(build, record, chosen)
     view = inference.View.of(load(record["recipe"]), record["channels"])
+    predicted: dict[Path, Path] = {}
     for selection in SELECTIONS:
-        model.load_state_dict(checkpoint.load_weights(run / f"{selection}.safetensors"))
-        predicted = inference.predict(model, store, store.split("test"), view, chosen)
-        labels = {case.id: prediction for case, prediction in predicted}
+        weights, path = run / f"{selection}.safetensors", out / f"{selection}.npz"
+        if twin := next((known for known in predicted if same(known, weights)), None):
+            share(predicted[twin], path)
+            log.info("%s: the weights of %s", selection, twin.stem)
+            continue
+        predicted[weights] = path
+        model.load_state_dict(checkpoint.load_weights(weights))
+        cases_of = inference.predict(model, store, store.split("test"), view, chosen)
+        labels = {case.id: prediction for case, prediction in cases_of}
         # An open file keeps numpy from appending .npz to the temporary name.
-        with replacing(out / f"{selection}.npz") as temporary, temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **labels)
         log.info("%s: %d cases predicted", selection, len(labels))
 

@@ -82,6 +82,18 @@ def kill_between_the_renames() -> None:
     Path.replace = replace  # type: ignore[method-assign] # a fault, in a process of its own
 
 
+def kill_between_a_link_and_its_name() -> None:
+    """The second selection is linked under its temporary name, and never gets its own."""
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if Path(target).name == "best_test.safetensors":
+            kill()
+        return original(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign] # a fault, in a process of its own
+
+
 def kill_while_results_are_written() -> None:
     before(trainer.Trainer, "_finish", 1, lambda trainer: None)
     before(trainer, "write_csv", 1, lambda *arguments: kill())

@@ -123,6 +123,10 @@ def test_one_cell_from_raw_files_to_scores(tmp_path):
     assert sorted(path.name for path in (cell / "predictions").iterdir()) == [
         "best_test.npz", "best_val.npz", "last.npz"
     ]  # fmt: skip
+    # One epoch is one set of weights and of predictions, under three names.
+    for kind, folder in ((".safetensors", cell), (".npz", cell / "predictions")):
+        names = [folder / f"{name}{kind}" for name in ("last", "best_val", "best_test")]
+        assert len({path.stat().st_ino for path in names}) == 1
     facts = json.loads((cell / "run.json").read_text())
     assert facts["recipe"] == recipe
     assert facts["identity"] == {

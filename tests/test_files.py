@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +31,77 @@ def test_an_interrupt_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_half(tmp_path / "out", KeyboardInterrupt())
     assert not list(tmp_path.iterdir())
+
+
+def test_what_replaces_one_name_leaves_the_other(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"first")
+    files.share(one, other)
+    assert one.samefile(other)
+    files.share(
+        one, other
+    )  # again: a rename onto the same file does nothing, the temporary name must go
+    with files.replacing(other) as temporary:
+        temporary.write_bytes(b"second")
+    assert (one.read_bytes(), other.read_bytes()) == (b"first", b"second")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
+
+
+def test_a_link_that_a_killed_process_left_is_not_written_into(tmp_path):
+    kept, path = tmp_path / "kept", tmp_path / "out"
+    kept.write_bytes(b"good")
+    # As a kill between link and rename leaves it, when this process got the same number.
+    tmp_path.joinpath(f".out.{os.getpid()}.part").hardlink_to(kept)
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(b"other")
+    assert (kept.read_bytes(), path.read_bytes()) == (b"good", b"other")
+    tmp_path.joinpath(f".out.{os.getpid()}.part").hardlink_to(path)
+    files.share(kept, path)
+    assert path.samefile(kept)
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_where_nothing_can_be_linked_it_is_a_copy(tmp_path, monkeypatch, number):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"weights")
+
+    def refused(self, target):
+        raise OSError(number, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    files.share(one, other)
+    assert other.read_bytes() == b"weights"
+    assert not one.samefile(other)
+    assert files.same(one, other)
+    assert files.occupied([one, other]) == 14
+
+
+def test_a_shared_name_is_younger_than_what_came_before(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"weights")
+    os.utime(one, (0, 0))
+    files.share(one, other)
+    assert other.stat().st_mtime > 1e9
+
+
+def test_a_source_that_is_not_there_changes_nothing(tmp_path):
+    (tmp_path / "other").write_bytes(b"old")
+    with pytest.raises(FileNotFoundError):
+        files.share(tmp_path / "none", tmp_path / "other")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_files_are_the_same_by_their_bytes(tmp_path):
+    for name, content in (("a", b"xyz"), ("b", b"xyz"), ("c", b"xyw"), ("d", b"xy")):
+        (tmp_path / name).write_bytes(content)
+    assert [files.same(tmp_path / "a", tmp_path / name) for name in "abcd"] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    (tmp_path / "e").hardlink_to(tmp_path / "a")
+    assert files.occupied(tmp_path / name for name in ("a", "b", "e", "none")) == 6
 
 
 def test_a_damaged_json_is_named(tmp_path):

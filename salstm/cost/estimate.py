@@ -50,7 +50,8 @@ class Work:
         iterations: optimizer steps.
         windows: training windows over all epochs.
         evaluated: frames that the evaluations predict while training.
-        predicted: test frames that are predicted with each selection of weights.
+        selections: weights that can differ at the end; selections of the same epoch are kept and predicted once.
+        predicted: test frames that are predicted, with that many weights.
         window_macs: multiply-adds of one forward pass over a training window; NaN where the card has no count.
         frame_macs: the same for a frame of a volume that is predicted.
         parameters: of network and module; NaN where the card has no count.
@@ -62,6 +63,7 @@ class Work:
     iterations: int
     windows: int
     evaluated: int
+    selections: int
     predicted: int
     window_macs: float
     frame_macs: float
@@ -83,6 +85,8 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
     # A last batch of a single item joins no step.
     steps = math.ceil(amounts.train / batch) - (amounts.train > 1 and amounts.train % batch == 1)
     evaluations = math.ceil(epochs / every)
+    # The last epoch is evaluated; where nothing validates, it is the best on validation, too.
+    selections = min(evaluations, len(SELECTIONS) - (amounts.val == 0))
     sides = recipe.scales or [recipe.size]
     trained, whole = sum(side**2 for side in sides) / len(sides), recipe.size**2
     counts = card.get("counts") or [{}]
@@ -95,7 +99,8 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
         iterations=epochs * steps,
         windows=epochs * amounts.train,
         evaluated=evaluations * (amounts.val + amounts.test),
-        predicted=len(SELECTIONS) * amounts.test,
+        selections=selections,
+        predicted=selections * amounts.test,
         window_macs=trained * (network * recipe.frames + (window if recipe.frames == 3 else frame)),
         frame_macs=whole * (network + frame),
         parameters=counts[0].get("parameters", math.nan) + head.parameters,
@@ -179,13 +184,17 @@ def memory_mb(work: Work, amounts: Amounts, side: int) -> int:
 
 
 def weights_bytes(work: Work) -> float:
-    """Bytes of a finished training's three selections of weights."""
-    return len(SELECTIONS) * 4 * work.parameters
+    """Most bytes of a finished training's weights: less where selections are of the same epoch."""
+    return work.selections * 4 * work.parameters
 
 
 def checkpoint_bytes(work: Work) -> float:
-    """Bytes that a running training needs beside: the last two states of model and moments, and two best weights."""
-    return 4 * work.parameters * (2 * (1 + work.moments) + 2)
+    """Most bytes that a running training needs beside, which is while a checkpoint is written.
+
+    Three states of model and moments (the last two, and the one that is written) and four weights (two that each of the
+    last two states refers to, and one that only the state before them did).
+    """
+    return 4 * work.parameters * (3 * (1 + work.moments) + 4)
 
 
 def cases_bytes(amounts: Amounts, size: int | None, channels: int) -> float:

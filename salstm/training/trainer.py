@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from salstm.data.case import Case
 from salstm.data.store import Store
-from salstm.files import write_csv
+from salstm.files import share, write_csv
 from salstm.modules.wrapper import Attached
 from salstm.recipes import Recipe
 from salstm.training import checkpoint, multiscale, resources, schedules
@@ -94,7 +94,8 @@ class State:
 def train(model: Attached, store: Store, setting: Setting) -> State:
     """Train a model, or go on where an earlier run of the same recipe, seed and data stopped.
 
-    Leaves ``{last,best_val,best_test}.safetensors`` and ``history.csv`` in ``setting.folder``.
+    Leaves ``{last,best_val,best_test}.safetensors`` and ``history.csv`` in ``setting.folder``; selections of the same
+    epoch are one file under several names.
 
     Raises:
         TrainingError: a loss or weights that are not finite (with the batch's case ids), memory that is not enough
@@ -155,10 +156,10 @@ class Trainer:
         while self.state.epoch < self.recipe.epochs:
             started, joules = time.monotonic(), self.joules()
             row = self._epoch()
-            weights = self._evaluate(row)
+            improved = self._evaluate(row)
             row["seconds"] = time.monotonic() - started
             self._account(row, joules)
-            self._save(weights)
+            self._save(improved=improved)
             self.progress.summary(row, [past["seconds"] for past in self.state.history])
             write(row)
 
@@ -211,12 +212,12 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _evaluate(self, row: dict[str, float]) -> dict[str, dict[str, Tensor]]:
-        """Score validation and test cases when their turn has come; give the weights that are now the best."""
+    def _evaluate(self, row: dict[str, float]) -> bool:
+        """Score validation and test cases when their turn has come; say whether the weights are now a best."""
         epoch, last = self.state.epoch, self.state.epoch == self.recipe.epochs
         if not last and epoch % self.recipe.evaluate_every:
-            return {}
-        improved = {}
+            return False
+        improved = False
         for selection, entry in SELECTIONS.items():
             if not (split := entry.split):
                 continue
@@ -226,7 +227,7 @@ class Trainer:
             best = self.state.best.get(selection)
             if best is None or score > best["score"] or math.isnan(best["score"]):
                 self.state.best[selection] = {"epoch": epoch, "score": score}
-                improved[selection] = self.model.state_dict()
+                improved = True
         return improved
 
     def _score(self, cases: list[Case], split: str) -> float:
@@ -243,11 +244,13 @@ class Trainer:
         state.micro_batch = self.step.micro_batch
         state.history.append(row)
 
-    def _save(self, weights: dict[str, dict[str, Tensor]]) -> None:
+    def _save(self, *, improved: bool) -> None:
         """Weights first, under the epoch's name; the state that refers to them last: a kill between is harmless."""
-        folder, names = self._scratch(), _weights_names(self.state.best)
-        for selection, state in weights.items():
-            checkpoint.save_weights(folder / names[selection], state)
+        folder = self._scratch()
+        if improved:
+            checkpoint.save_weights(
+                folder / _weights_name(self.state.epoch), self.model.state_dict()
+            )
         state = {
             "model": self.model.state_dict(),
             **self.step.state_dict(),
@@ -256,13 +259,14 @@ class Trainer:
         checkpoint.save(folder / "state.pt", state, self.setting.key)
         self.saved = self.state.epoch
         # The checkpoint before this one, which is kept in case this one is damaged, refers to weights as well.
-        before, self.kept = self.kept, set(names.values())
-        for path in folder.glob("best_*.safetensors"):
+        before, self.kept = self.kept, set(_weights_names(self.state.best).values())
+        for path in folder.glob("epoch-*.safetensors"):
             if path.name not in self.kept | before:
                 path.unlink()
 
     def _resume(self) -> None:
         checkpoint.sweep(self._scratch())
+        checkpoint.sweep(self.setting.folder)
         saved = checkpoint.load(self._scratch() / "state.pt", self.setting.key, self._lacking)
         if saved is None:
             return
@@ -283,11 +287,12 @@ class Trainer:
     def _finish(self) -> None:
         import pandas as pd
 
-        folder = self.setting.folder
-        for selection, name in _weights_names(self.state.best).items():
-            saved = checkpoint.load_weights(self._scratch() / name)
-            checkpoint.save_weights(folder / f"{selection}.safetensors", saved)
-        checkpoint.save_weights(folder / "last.safetensors", self.model.state_dict())
+        folder, names = self.setting.folder, _weights_names(self.state.best)
+        last = _weights_name(self.state.epoch)
+        if last not in names.values():
+            checkpoint.save_weights(self._scratch() / last, self.model.state_dict())
+        for selection, name in {**names, "last": last}.items():
+            share(self._scratch() / name, folder / f"{selection}.safetensors")
         write_csv(folder / "history.csv", pd.DataFrame(self.state.history))
 
     def _scratch(self) -> Path:
@@ -320,6 +325,9 @@ def _evaluated(row: dict[str, float]) -> bool:
 
 
 def _weights_names(best: dict[str, dict[str, float]]) -> dict[str, str]:
-    return {
-        selection: f"{selection}-{int(one['epoch'])}.safetensors" for selection, one in best.items()
-    }
+    """The file of each selection; selections of the same epoch have the same."""
+    return {selection: _weights_name(one["epoch"]) for selection, one in best.items()}
+
+
+def _weights_name(epoch: float) -> str:
+    return f"epoch-{int(epoch)}.safetensors"

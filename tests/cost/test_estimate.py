@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,21 @@ def test_what_a_job_asks_for(paper):
     assert 4000 < estimate.memory_mb(small, counted, 224) < estimate.memory_mb(large, counted, 224)
     # Three float32 selections of TransUNet's 105,276,356 parameters.
     assert estimate.weights_bytes(work_of(paper, "acdc", "transunet", "plain")) == 12 * 105276356
+
+
+def test_weights_that_cannot_differ_are_counted_once(paper):
+    counted = amounts("acdc", paper["datasets"]["acdc"], NOWHERE)
+    recipe = recipes.resolve(paper, "acdc", "transunet", "plain")
+
+    def selections(val: int, **changes: int) -> int:
+        here = dataclasses.replace(counted, val=val)
+        card = baselines.card("transunet")
+        return estimate.work({**recipe, **changes}, "plain", here, card).selections
+
+    assert selections(182) == 3
+    assert selections(0) == 2  # best_val is the last epoch
+    assert selections(182, epochs=20, evaluate_every=10) == 2
+    assert selections(182, epochs=20, evaluate_every=20) == 1
 
 
 def test_a_card_without_a_count_is_unknown_and_not_nothing(paper):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from salstm.cost import estimate
+from salstm.data.frame_counts import Amounts
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
 from salstm.parameters import Choice
@@ -311,6 +315,76 @@ def test_the_best_epochs_are_those_of_the_curve(cases_folder, recipe, tmp_path):
         best = state.best[selection]
         assert best["score"] == curve[column].max()
         assert best["epoch"] == curve["epoch"][curve[column].idxmax()]
+
+
+def scored(monkeypatch, val: list[float], test: list[float]) -> None:
+    """Evaluations that give these scores, epoch by epoch."""
+    scores = {"val": iter(val), "test": iter(test)}
+    monkeypatch.setattr(trainer.Trainer, "_score", lambda self, cases, split: next(scores[split]))
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "epochs"),
+    [
+        ([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], {"last": 3, "best_val": 3, "best_test": 3}),
+        ([0.1, 0.3, 0.2], [0.1, 0.3, 0.2], {"last": 3, "best_val": 2, "best_test": 2}),
+        ([0.1, 0.3, 0.2], [0.1, 0.2, 0.3], {"last": 3, "best_val": 2, "best_test": 3}),
+        ([0.3, 0.2, 0.1], [0.1, 0.3, 0.2], {"last": 3, "best_val": 1, "best_test": 2}),
+        ([0.3, 0.2, 0.1], [0.3, 0.2, 0.4], {"last": 3, "best_val": 1, "best_test": 3}),
+    ],
+)
+def test_selections_of_one_epoch_are_one_file_and_hold_its_weights(
+    cases_folder, recipe, tmp_path, monkeypatch, val, test, epochs
+):
+    recipe["epochs"] = 3
+    seen: dict[int, dict[str, torch.Tensor]] = {}
+    original = trainer.Trainer._save
+
+    def save(self, *, improved):
+        seen[self.state.epoch] = {k: v.clone() for k, v in self.model.state_dict().items()}
+        original(self, improved=improved)
+
+    monkeypatch.setattr(trainer.Trainer, "_save", save)
+    scored(monkeypatch, val, test)
+    run(cases_folder, recipe, tmp_path)
+    for one, other in itertools.combinations(epochs, 2):
+        pair = [tmp_path / f"{name}.safetensors" for name in (one, other)]
+        assert pair[0].samefile(pair[1]) == (epochs[one] == epochs[other])
+    for selection, epoch in epochs.items():
+        assert equal(weights(tmp_path, selection), seen[epoch])
+
+
+def test_the_checkpoint_keeps_one_file_an_epoch_and_no_more_than_the_plan_says(
+    cases_folder, recipe, tmp_path, monkeypatch
+):
+    """Every epoch of a training whose bests part, meet again, and part."""
+    recipe["epochs"] = 7
+    scored(monkeypatch, [0.1, 0.2, 0.3, 0.0, 0.5, 0.6, 0.7], [0.2, 0.1, 0.0, 0.3, 0.4, 0.5, 0.1])
+    most, left = {"states": 0, "weights": 0}, []
+    original = checkpoint.save
+
+    def save(path, state, key):
+        names = [one.name for one in path.parent.iterdir()]
+        # One more state is being written.
+        most["states"] = max(most["states"], 1 + sum("state.pt" in name for name in names))
+        most["weights"] = max(most["weights"], sum("safetensors" in name for name in names))
+        original(path, state, key)
+        left.append({int(*re.findall(r"\d+", name)) for name in names if "epoch" in name})
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    run(cases_folder, recipe, tmp_path)
+    assert all(
+        {*best} <= files
+        for best, files in zip([{1}, {2, 1}, {3, 1}, {3, 4}, {5}, {6}, {7, 6}], left, strict=True)
+    )
+    assert most == {"states": 3, "weights": 4}
+    work = dataclasses.replace(
+        estimate.work(
+            recipe, "plain", Amounts(4, 1, 1, "prepared", None), {"counts": [{"parameters": 1}]}
+        ),
+        moments=2,
+    )
+    assert estimate.checkpoint_bytes(work) == 4 * (3 * 3 + 4)
 
 
 def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(
