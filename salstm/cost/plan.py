@@ -14,6 +14,7 @@ from salstm import recipes
 from salstm.cost import estimate
 from salstm.data.datasets import DATASETS
 from salstm.data.frame_counts import Amounts, amounts
+from salstm.files import occupied
 from salstm.vocabulary import cells
 
 KINDS = ("gpu", "cpu")
@@ -36,7 +37,8 @@ class Row:
         iterations: of all trainings.
         hours: of all trainings with their predictions, by kind of device.
         left: the same, of those that are not done; a begun one counts whole.
-        bytes: of prepared cases and weights, when all is done.
+        bytes: of prepared cases and weights, when all is done: what those of done trainings take, at most what the
+            others can.
         checkpoint: bytes that the largest running training needs beside.
         measured: trainings whose time rests on a probe, by kind of device.
         unknown: names of networks whose card has no count and that no probe measured.
@@ -125,9 +127,20 @@ def _row(
     seeds = settings["seeds"]
     for _, baseline, variant, _ in cells({**settings, "seeds": seeds[:1]}, name):
         recipe = recipes.resolve(settings, name, baseline, variant)
-        folder = results / name / baseline / variant
-        states = Counter(_state(folder / f"seed{seed}", recipes.digest(recipe)) for seed in seeds)
-        row.add(_cell((name, baseline, variant), recipe, counted, cards[baseline], figures, states))
+        folders = [results / name / baseline / variant / f"seed{seed}" for seed in seeds]
+        states = [_state(folder, recipes.digest(recipe)) for folder in folders]
+        row.add(
+            _cell(
+                (name, baseline, variant),
+                recipe,
+                counted,
+                cards[baseline],
+                figures,
+                Counter(states),
+            )
+        )
+        done = [folder for folder, state in zip(folders, states, strict=True) if state == "done"]
+        row.bytes += sum(occupied(folder.glob("*.safetensors")) for folder in done)
     return row
 
 
@@ -144,7 +157,7 @@ def _cell(
     trainings, left = states.total(), states.total() - states["done"]
     row = Row(cell[0], cells=1, states=states)
     row.epochs, row.iterations = trainings * work.epochs, trainings * work.iterations
-    row.bytes = trainings * _known(estimate.weights_bytes(work))
+    row.bytes = left * _known(estimate.weights_bytes(work))
     row.checkpoint = _known(estimate.checkpoint_bytes(work))
     for kind in KINDS:
         hours = sum(figures.seconds(cell, kind, recipe, work)) / 3600
@@ -209,8 +222,8 @@ def _notes(rows: list[Row], figures: estimate.Figures) -> list[str]:
     notes.append(f"Frames to train/validate/test: {', '.join(frames)}.")
     native = " (without isic2018's label maps in native size)" if _lacks_native(rows) else ""
     notes.append(
-        f"Disk: prepared cases{native} and the weights of all trainings; each running training needs up to "
-        f"{_amount(whole.checkpoint / 1e9)} GB more."
+        f"Disk, at most: prepared cases{native} and the weights of all trainings, which are fewer where selections "
+        f"are of the same epoch; each running training needs up to {_amount(whole.checkpoint / 1e9)} GB more."
     )
     if whole.states["changed"]:
         notes.append(

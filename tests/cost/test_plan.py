@@ -84,6 +84,28 @@ def test_what_is_done_begun_and_changed_is_told_apart(there, capsys):
     assert left < hours
 
 
+def test_the_disk_of_what_is_done_is_what_it_takes(there, capsys):
+    """A linked file counts once; cells are written as large as ten gigabytes, without taking them."""
+    settings = checked(
+        merge(load(there / "config.yaml"), load(there / "small.yaml")), baselines.names()
+    )
+    arguments = ["plan", "--config", "config.yaml", "small.yaml"]
+    assert cli.main(arguments) == 0
+    before = float(lines(capsys.readouterr().out)["acdc"][-1])
+    folder = there / "results/small/acdc/unet/plain/seed0"
+    folder.mkdir(parents=True)
+    digest = recipes.digest(recipes.resolve(settings, "acdc", "unet", "plain"))
+    (folder / "run.json").write_text(json.dumps({"recipe_digest": digest}))
+    with (folder / "last.safetensors").open("wb") as file:
+        file.truncate(10_000_000_000)
+    for name in ("best_val", "best_test"):
+        (folder / f"{name}.safetensors").hardlink_to(folder / "last.safetensors")
+    assert cli.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert float(lines(text)["acdc"][-1]) == pytest.approx(before + 10, abs=1)
+    assert "Disk, at most" in text
+
+
 def test_a_damaged_record_is_named_with_the_cure(there, capsys):
     folder = there / "results/small/acdc/unet/plain/seed0"
     folder.mkdir(parents=True)
