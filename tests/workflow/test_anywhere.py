@@ -90,7 +90,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_from_another_folder_from_fetch_to_report(folder):
-    place = ("-s", ROOT / "Snakefile", "--configfile", "mine.yaml")
+    place = ("--configfile", "mine.yaml", "-s", ROOT / "Snakefile")
     said = run(folder, *place, "isic2018")
     assert f"export PYTHONPATH={ROOT}" in said
     assert (folder / PAGE).is_file()
@@ -105,17 +105,15 @@ def test_from_another_folder_from_fetch_to_report(folder):
 
 def test_a_config_yaml_of_the_working_folder_is_laid_over_the_shipped_one(folder):
     (folder / "mine.yaml").rename(folder / "config.yaml")
-    said = run(folder, "-s", ROOT / "Snakefile", "-n", "--quiet", "isic2018")
-    said = run(folder, "-s", ROOT / "Snakefile", "-n", "isic2018")
-    assert f"{folder}/config.yaml" in said or "reports/tiny-isic2018" in said
-    said = run(folder, "-s", ROOT / "Snakefile", "-n", "isic2018", "--config", "name=other")
-    assert "reports/other-isic2018" in said
+    place = ("-n", "isic2018", "-s", ROOT / "Snakefile")
+    assert PAGE in run(folder, *place)
+    assert "reports/other-isic2018" in run(folder, *place, "--config", "name=other")
 
 
 def test_as_a_module_of_another_workflow(folder):
     """Its plan and its first jobs; the whole of it is extended."""
     (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
-    assert "suite_page" in run(folder, "-n", "--quiet")
+    assert "suite_page" in run(folder, "-n")
     run(folder, "results/tiny/isic2018/audit.csv")
     assert (folder / "results/tiny/isic2018/audit.csv").is_file()
 
@@ -158,7 +156,7 @@ def test_without_a_shared_file_system_from_fetch_to_report(folder):
     store = folder / "store"
     work = folder / "work"
     work.mkdir()
-    place = ("-s", ROOT / "Snakefile", "--configfile", folder / "mine.yaml")
+    place = ("--configfile", folder / "mine.yaml", "-s", ROOT / "Snakefile")
     storage = ("--default-storage-provider", "fs", "--default-storage-prefix", store)
     there = {"PATH": f"{tools}:{environment()['PATH']}"}
     run(work, *place, *storage, "--shared-fs-usage", "none", "--", "isic2018", **there)
