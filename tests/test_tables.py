@@ -18,7 +18,7 @@ from salstm import tables
 from salstm.analysis import analyse, results
 from salstm.evaluation import conventions
 from salstm.tables import cost, formats, gains, layout, numbers, published, sensitivity
-from salstm.vocabulary import DECLARED, PROTOCOLS
+from salstm.vocabulary import DECLARED, METRICS, PROTOCOLS
 from tests import synthetic
 from tests.synthetic import Made
 
@@ -183,7 +183,7 @@ def test_best_and_second_are_of_the_right_direction(data):
     means = table[table["class"] == "mean"]
     for metric, pick in (("dice", max), ("hd95", min)):
         values = means.loc[means["metric"] == metric, "mean"].tolist()
-        heading = layout.HEADINGS[metric].format(unit="mm")
+        heading = METRICS[metric].heading("mm")
         cells = [
             cell
             for row in main.rows
@@ -192,7 +192,7 @@ def test_best_and_second_are_of_the_right_direction(data):
         ]
         (best,) = [cell for cell in cells if cell.mark == "best"]
         (second,) = [cell for cell in cells if cell.mark == "second"]
-        scale = layout.SCALE[metric]
+        scale = METRICS[metric].scale
         assert best.value == pytest.approx(pick(values) * scale)
         values.remove(pick(values))
         assert second.value == pytest.approx(pick(values) * scale)

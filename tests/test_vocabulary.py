@@ -131,7 +131,9 @@ def test_a_name_without_its_function_is_refused(monkeypatch):
         (METRICS, vocabulary.Metric("f2", "F2", "%", "higher")),
         (
             VARIANTS,
-            vocabulary.Variant("stack2", "s", "salstm.modules.none", False, *"cld-", (0, 0), 0),
+            vocabulary.Variant(
+                "stack2", "s", "salstm.modules.none", False, "c", "l", "d", "-", (0, 0), 0
+            ),
         ),
     ):
         with monkeypatch.context() as patch:
