@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("salstm", "baselines", "workflow", "profiles", "tests", "Snakefile", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "golden", "slurm")
 BLOCK = re.compile(r"^( *)```(\w+)(?: (\S+))?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-TOUCHED = {"metric": 3, "variant": 3, "dataset": 5}
-"""Files of each walk but for the configuration that shows a metric or trains a variant."""
+TOUCHED = {"metric": 3, "variant": 3, "dataset": 5, "loss": 2}
+"""Files of each walk but for the configuration that shows a metric or trains a variant or with a loss."""
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
@@ -85,7 +85,7 @@ def commands(page: str) -> list[str]:
     return [line for line in lines if "--cores" not in line]
 
 
-@pytest.mark.parametrize("page", ["metric", "variant", "dataset", "network"])
+@pytest.mark.parametrize("page", ["metric", "variant", "dataset", "network", "loss"])
 def test_a_page_leads_where_it_says(page, tmp_path):
     root = copied(tmp_path / "clone")
     files = apply(page, root)
