@@ -107,8 +107,8 @@ def test_a_page_leads_where_it_says(page, tmp_path):
         ),
         (
             "variant",
-            "salstm/modules/average.py",
-            "variant 'average' of salstm/vocabulary.py: no function average in",
+            "salstm/modules/motion.py",
+            "variant 'motion' of salstm/vocabulary.py: no function motion in",
         ),
     ],
 )
