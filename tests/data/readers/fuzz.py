@@ -7,6 +7,7 @@ file), or the reader refuses and names the file. Anything else is an AssertionEr
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import shutil
@@ -150,7 +151,10 @@ def _loaded(path: Path) -> Any:
 
 
 def _affines(image: Any) -> Iterator[np.ndarray]:
-    for form in (image.affine, image.get_sform(coded=True)[0], image.get_qform(coded=True)[0]):
+    forms = [image.affine, image.get_sform(coded=True)[0]]
+    with contextlib.suppress(ValueError):  # a quaternion that is none
+        forms.append(image.get_qform(coded=True)[0])
+    for form in forms:
         if form is not None and np.isfinite(form).all() and np.linalg.det(form[:3, :3]):
             yield form
     yield np.diag([-1.0, -1.0, 1.0, 1.0])  # stored order, where the header has no orientation
@@ -395,7 +399,8 @@ def _stored(path: Path) -> np.ndarray:
 
 
 def _truth(path: Path) -> np.ndarray:
-    return (_stored(path) > 127).astype(np.uint8)
+    array = _stored(path)
+    return (array if array.dtype == bool else array > 127).astype(np.uint8)
 
 
 def _named(path: Path, ending: str, save: Callable[[Path], Any]) -> None:
