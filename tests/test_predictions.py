@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ import torch
 from torch import nn
 
 from salstm import jobs
+from salstm.files import write_json
+from salstm.recipes import Recipe, given
 from salstm.training import checkpoint, inference
 from salstm.training.model import assemble
 from salstm.vocabulary import SELECTIONS
@@ -38,20 +39,20 @@ def calls(monkeypatch) -> list[int]:
     return passes
 
 
-def weights(recipe: dict, seed: int) -> dict[str, torch.Tensor]:
+def weights(recipe: Recipe, seed: int) -> dict[str, torch.Tensor]:
     model = assemble(build, recipe, variant="plain", channels=1, classes=3, seed=seed)
     return model.state_dict()
 
 
-def predict(recipe: dict, cases: Path, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+def predict(recipe: Recipe, cases: Path, folder: Path) -> dict[str, dict[str, np.ndarray]]:
     facts = {
-        "recipe": recipe,
+        "recipe": given(recipe),
         "channels": 1,
         "classes": CLASSES,
         "identity": {"dataset": "acdc", "variant": "plain"},
     }
-    args = Namespace(cases=cases, run_folder=folder, device="cpu", threads=1)
-    jobs.predict(build, facts, args)
+    write_json(folder / "run.json", facts)
+    jobs.predict(build, folder, cases=cases, out=folder / "predictions", device="cpu", threads=1)
     found = {}
     for selection in SELECTIONS:
         with np.load(folder / f"predictions/{selection}.npz") as file:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,10 +131,10 @@ def test_weights_that_cannot_differ_are_counted_once(paper):
     counted = amounts("acdc", paper["datasets"]["acdc"], NOWHERE)
     recipe = recipes.resolve(paper, "acdc", "transunet", "plain")
 
-    def selections(val: int, **changes: int) -> int:
+    def selections(val: int, **changes: Any) -> int:
         here = dataclasses.replace(counted, val=val)
         card = baselines.card("transunet")
-        return estimate.work({**recipe, **changes}, "plain", here, card).selections
+        return estimate.work(replace(recipe, **changes), "plain", here, card).selections
 
     assert selections(182) == 3
     assert selections(0) == 2  # best_val is the last epoch

@@ -158,12 +158,12 @@ def test_a_part_of_a_published_split_can_be_prepared_and_audited_not_trained_on(
         splits.check_trainable(source, store.cases)
 
 
-def test_training_refuses_such_a_store_before_it_builds_a_network(phantom, tmp_path):
+def test_training_refuses_such_a_store_before_it_builds_a_network(phantom, tmp_path, recipe):
     datasets.prepare("acdc", phantom, tmp_path / "s", split={"name": "paper"}, size=32)
     identity = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 0}
     paths = {"cases": tmp_path / "s", "out": tmp_path / "out"}
     with pytest.raises(ValueError, match="no case to validate on"):
-        jobs.train(lambda **_: pytest.fail("built"), identity, {}, **paths)
+        jobs.train(lambda **_: pytest.fail("built"), identity, recipe, **paths)
     assert not paths["out"].exists()
 
 

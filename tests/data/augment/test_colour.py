@@ -29,7 +29,7 @@ def channels_first(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.moveaxis(frames, -1, 1).copy())
 
 
-UNIT = np.finfo(np.float32).eps / 2
+UNIT = float(np.finfo(np.float32).eps) / 2
 """The rounding of a number below 1; colours are such numbers, and each step of a formula adds one."""
 STEPS = 16  # of the longest formula, theirs and ours together
 HUE = 6 * STEPS * UNIT  # a channel moves six times as fast as the hue
