@@ -25,4 +25,4 @@ def test_the_page_trains_predicts_and_scores(tmp_path, monkeypatch, capsys):
     exec(compile(second, "page", "exec"), names)
     scores = pd.read_csv(tmp_path / "notebook/scores.csv")
     assert set(scores["selection"]) == {"last", "best_val", "best_test"}
-    assert float(scores["dice"].max()) > 0
+    assert (scores["dice"].to_numpy() > 0).any()
