@@ -38,7 +38,8 @@ COSMETIC = (
     # Says which name was meant.
     "salstm.vocabulary:check",
     "salstm.vocabulary:nearest",
-    "salstm.config:nearest",
+    "salstm.schemas:nearest",
+    "salstm.parameters:Kind.problems",
     "baselines:check",
     "baselines:_InputCheck",
     # This.

@@ -229,6 +229,7 @@ def test_modules_are_imported_by_name_only_where_a_rule_names_them():
         "baselines/__init__.py",  # a network
         "salstm/data/acquire/download.py",  # synapseclient
         "salstm/data/audit.py",  # the reader of the cases
+        "salstm/data/augment/__init__.py",  # an augmentation
         "salstm/data/datasets.py",  # readers
         "salstm/modules/wrapper.py",  # the head of a variant
     }

@@ -127,7 +127,7 @@ RERUN = {
         "",
     ),
     "a test of the statistics": (
-        ("salstm/analysis/statistics.py", "(found + 1) / (resamples + 1)", "found / resamples"),
+        ("salstm/analysis/statistics.py", "", "\n\ndef holm(p):\n    return p\n"),
         {"claims"},
         "",
     ),
@@ -170,7 +170,7 @@ STAYS = {
     "another loss": (LOSSES, '    "bce": bce,\n', '    "bce": bce,\n    "bce2": bce,\n'),
     "a function that nothing calls": (STEP, "", "\n\ndef unused():\n    return 1\n"),
     "another command": ("salstm/data/doctor.py", "TOLD = 3", "TOLD = 4"),
-    "the plan's estimates": ("salstm/cost/estimate.py", "SELECTIONS = 3", "SELECTIONS = 4"),
+    "the plan's estimates": ("salstm/cost/estimate.py", "", "\n\ndef minutes(seconds):\n    return 0\n"),
 }  # fmt: skip
 
 

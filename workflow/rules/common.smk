@@ -31,7 +31,9 @@ NETWORKS = baselines.names()
 try:
     SHIPPED = configuration.load(BASE / "config.yaml")
     # A module's config replaces configfile: what it does not say is as in the file.
-    config = configuration.checked(configuration.merge(SHIPPED, config), NETWORKS, baselines.problems)
+    config = configuration.checked(
+        configuration.merge(SHIPPED, config), NETWORKS, baselines.problems
+    )
 except configuration.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -172,6 +174,11 @@ DATASET = "salstm.data.datasets:DATASETS[{dataset}]"
 PHANTOM = "salstm.data.phantoms:PHANTOMS[{dataset}]"
 NETWORK = "baselines.{baseline}"
 WORDS = ("salstm.vocabulary:VARIANTS[]", "salstm.vocabulary:SELECTIONS[]")
+# What a recipe chooses from: of these a training's own count, and no other job's.
+LOSSES = "salstm.training.losses:BY_ACTIVATION"
+SCHEDULES = "salstm.training.schedules:SCHEDULES"
+OPTIMIZERS = "salstm.training.optimizers:OPTIMIZERS"
+UNTRAINED = (*WORDS, f"{LOSSES}[]", f"{SCHEDULES}[]", f"{OPTIMIZERS}[]")
 
 
 def heads(*variants):
@@ -195,7 +202,7 @@ def code_of_data(*roots):
     )
 
 
-COUNTED = (*WORDS, *heads(*config["variants"]))
+COUNTED = (*UNTRAINED, *heads(*config["variants"]))
 
 
 @cache
@@ -206,9 +213,9 @@ def code_of_cell(dataset, baseline, variant):
         *("salstm.jobs:train", "salstm.cli:builder", "baselines:build"),
         *(NETWORK, DATASET, *WORDS, *heads(variant)),
         f"{augment.module(recipe.augment)}:{recipe.augment}",
-        f"salstm.training.losses:BY_ACTIVATION[{recipe.activation}][{recipe.loss.name}]",
-        f"salstm.training.schedules:SCHEDULES[{recipe.schedule.name}]",
-        f"salstm.training.optimizers:OPTIMIZERS[{recipe.optimizer.name}]",
+        f"{LOSSES}[{recipe.activation}][{recipe.loss.name}]",
+        f"{SCHEDULES}[{recipe.schedule.name}]",
+        f"{OPTIMIZERS}[{recipe.optimizer.name}]",
     )
     cell = {"dataset": dataset, "baseline": baseline, "variant": variant}
     return fingerprint(*(one.format(**cell) for one in roots))
@@ -227,7 +234,7 @@ def weights_of(wildcards):
 
 def code_of_stack(wildcards):
     """Param: as code_of, with the heads of the modules that are stacked."""
-    names = ("salstm.jobs:sparsity", f"baselines.{wildcards.baseline}", *WORDS)
+    names = ("salstm.jobs:sparsity", f"baselines.{wildcards.baseline}", *UNTRAINED)
     return fingerprint(*names, *heads(*PATHS.stacked(wildcards.dataset)[1]))
 
 

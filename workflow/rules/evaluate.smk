@@ -14,7 +14,7 @@ rule predict:
         runtime=minutes_of_prediction,
     params:
         # The network's and the module's own code retrain, which predicts again.
-        code=code_of("salstm.jobs:predict", *WORDS),
+        code=code_of("salstm.jobs:predict", *UNTRAINED),
     shell:
         "python -m salstm predict --run {input.run} --cases {input.cases} --out {output}"
         " --threads {threads} --log {log}"
