@@ -4,26 +4,15 @@ rule data:
         PATHS.of_datasets(PATHS.name, "audit.csv"),
 
 
-# A cluster's compute nodes often have no way to the internet.
-localrules:
-    fetch,
-    weights,
-
-
-# Raw data lie where Snakemake runs; other machines see them on a shared file system alone.
-if not SHARED:
-
-    localrules:
-        prepare,
-        claims,
-
-
+# A cluster's compute nodes often have no way to the internet, so what downloads is local. Raw data lie where Snakemake
+# runs; other machines see them on a shared file system alone.
 rule fetch:
     """Raw data: found, or made (phantoms), or downloaded; then listed with their hashes."""
     output:
         f"{PATHS.results}/{{dataset}}/raw.json",
     log:
         f"{PATHS.results}/{{dataset}}/logs/fetch.log",
+    localrule: True
     params:
         raw=raw_options,
         changes=changes_of,
@@ -41,6 +30,7 @@ rule prepare:
         directory(PATHS.cases),
     log:
         f"{PATHS.results}/{{dataset}}/logs/prepare.log",
+    localrule: not SHARED
     threads: 4
     params:
         raw=lambda w: dataset_of(w, "raw"),
@@ -76,6 +66,7 @@ rule weights:
         directory("data/weights/{baseline}"),
     log:
         "data/weights/{baseline}.log",
+    localrule: True
     shell:
         "python -m salstm weights --baseline {wildcards.baseline} --folder data/weights"
         " --out {output}/weights.json --log {log}"

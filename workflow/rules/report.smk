@@ -49,6 +49,7 @@ rule claims:
         JUDGED,
     log:
         f"{PATHS.collected}/logs/claims.log",
+    localrule: not SHARED
     params:
         collected=subpath(output[0], parent=True),
         statistics=STATISTICS,
