@@ -178,7 +178,7 @@ def _found(raw: Path | str) -> dict[str, tuple[str, Path, Path]]:
         )
         for identity, image in layout.singles(images, "image").items():
             if before := found.get(str(identity)):
-                layout.single([before[1], image], f"image {identity}, in two parts,")
+                layout.single([before[1], image], f"image {identity} of two parts")
             mask = masks.get(identity, truths / f"{identity}{_MASK}.png")
             found[str(identity)] = (part, image, mask)
     return found

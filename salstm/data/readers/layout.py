@@ -125,7 +125,8 @@ def _counted(folder: Path, top: Path, levels: int) -> Iterator[str]:
     if kinds:
         listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common(3))
         example = next(path.name for path in paths if path.is_file())
-        yield f"{folder.relative_to(top).as_posix()}: {listed}, like {example}"
+        place = "" if folder == top else f"{folder.relative_to(top).as_posix()}: "
+        yield f"{place}{listed}, like {example}"
     if levels:
         for path in paths:
             if path.is_dir():

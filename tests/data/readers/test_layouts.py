@@ -279,7 +279,7 @@ def test_a_missing_partner_is_named_with_what_lies_in_its_folder(
     path = min(raw.rglob(pattern))
     path.unlink()
     with pytest.raises(
-        FileNotFoundError, match=rf"{path.name}: missing.*it holds \.: \d+ \."
+        FileNotFoundError, match=rf"{path.name}: missing.*it holds \d+ \."
     ) as caught:
         READERS[dataset].files(raw)
     assert str(path) in str(caught.value)
