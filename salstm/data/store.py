@@ -3,9 +3,9 @@
 A folder of files: ``images.npy`` and ``labels.npy`` on the stored grid, ``cases.csv`` and
 ``manifest.json``; and ``native.npy`` with the labels in native size, unless that is the stored one.
 The arrays are flat; offsets follow from ``cases.csv``. One flat map read 16,000 windows a second
-where decoded files gave 400 to 2,500 (performance.md 5). Images are kept on the stored grid alone:
-only labels are needed in native size, once a scoring, so they are compressed case by case (the
-2594 masks of ISIC2018 would fill some 18 GB as bytes).
+where decoded files gave 400 to 2,500 (three slices of 216x256 on one thread). Images are kept on
+the stored grid alone: only labels are needed in native size, once a scoring, so they are compressed
+case by case (the 2594 masks of ISIC2018 would fill some 18 GB as bytes).
 """
 
 from __future__ import annotations

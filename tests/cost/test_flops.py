@@ -137,7 +137,7 @@ class ReleasedDirection(nn.Module):
 
 
 class TestModules:
-    """Formulas of modules.md 8.2: a cell convolution is 128 x 256 x 25 multiply-adds a pixel."""
+    """By hand from the equations of the cell: a cell convolution is 128 x 256 x 25 multiply-adds a pixel."""
 
     cell, attention, last = 128 * 256 * 25, 2 * 64 * 64, 128 * 4
 

@@ -98,7 +98,7 @@ def test_pranets_split_has_62_test_frames_and_no_validation():
     test = members(split, "test")
     assert test[:4] == ["frame014", "frame021", "frame025", "frame031"]
     shared = set(test) & set(members(splits.load("cvc_clinicdb", "fcbformer"), "test"))
-    expected = {31, 61, 89, 100, 307, 388, 481}  # networks_isic2018_cvc_clinicdb.md 8.2
+    expected = {31, 61, 89, 100, 307, 388, 481}  # FCBFormer's and PraNet's lists, compared by hand
     assert shared == {f"frame{number:03d}" for number in expected}
 
 
@@ -126,7 +126,7 @@ def test_the_split_by_sequences_keeps_them_whole():
 
 @pytest.mark.parametrize(("name", "beside"), [("fcbformer", 55), ("pranet", 62)])
 def test_the_published_frame_splits_divide_sequences(name, beside):
-    """Every test frame's sequence trains too; most have a neighbour there (spec 8.2)."""
+    """Every test frame's sequence trains too; most have a neighbour there."""
     frames = cases(splits.load("cvc_clinicdb", name))
     divided = splits.divided(frames)
     assert all("train" in divided[case.group] for case in frames if case.split == "test")

@@ -16,7 +16,7 @@ from tests.parity.measure import UNITS, measure
 
 pytestmark = pytest.mark.parity
 
-# Samples of the authors' two auxiliary outputs under another fill and a 512x512 input (spec).
+# Samples of the authors' two auxiliary outputs under another fill and a 512x512 input, of their code at d4e5e3c.
 SAMPLES = [0, 47662, 95324, 142987, 190649, 238312, 285974, 333637, 381299, 428962, 476624, 524287]
 # fmt: off
 AUXILIARY = [

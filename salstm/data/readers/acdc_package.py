@@ -3,7 +3,7 @@
 ``case_NNN_sliceED_k.npz`` (train and valid) and ``case_NNN_volume_ED.npz`` (test), arrays ``img``
 and ``label``, 224 x 224, already normalised. It holds no spacing, so distances are in pixels.
 Stray copies of test patients' slices, which one public list has among the training slices
-(networks_synapse_acdc.md 1.2), are no volume and are passed over.
+(danielzhao9527/AI4MEDICAL), are no volume and are passed over.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_official_numbers_become_transunets_by_name():
 
 
 def test_official_numbers_become_what_merits_loader_makes_of_them():
-    """{5, 9, 10, 12, 13} to 0, then 11 to 5; the rest kept (networks_synapse_acdc.md 1.1)."""
+    """{5, 9, 10, 12, 13} to 0, then 11 to 5; the rest kept (MERIT's dataset)."""
     label = np.arange(14, dtype=np.uint8)
     expected = [0, 1, 2, 3, 4, 0, 6, 7, 8, 0, 0, 5, 0, 0]
     assert label_maps.convert(label, label_maps.BTCV, label_maps.MERIT).tolist() == expected
