@@ -20,7 +20,7 @@ import torch
 import baselines
 from benchmarks.figures import ROOT, TARGET
 from salstm import config as configuration
-from salstm.cost.probe import made_up
+from salstm.cost.probe import synthetic_batch
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
 from salstm.recipes import Recipe, resolve
@@ -66,7 +66,7 @@ def _trained(
     dataset = DATASETS[names[0]]
     model = untrained(partial(baselines.build, names[1]), recipe, names[2], dataset).to(device)
     step = Step(model.train(), recipe, Machine(), device)
-    batches = [made_up(recipe, dataset.channels, seed) for seed in range(BATCHES)]
+    batches = [synthetic_batch(recipe, dataset.channels, seed) for seed in range(BATCHES)]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     losses, times = [], []

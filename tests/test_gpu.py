@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import baselines
 from benchmarks import gpu as benchmark
 from salstm import config, devices, recipes
-from salstm.cost.probe import made_up
+from salstm.cost.probe import synthetic_batch
 from salstm.data.datasets import DATASETS
 from salstm.data.store import Store
 from salstm.modules import attach
@@ -100,7 +100,7 @@ def stepped(
         if "drop_prob" in vars(module):  # of whole paths, in timm and smp
             vars(module)["drop_prob"] = 0.0
     moving = step.Step(model, recipe, machine, device)
-    batch = made_up(recipe, facts.channels)
+    batch = synthetic_batch(recipe, facts.channels)
     return moving(batch, "step 1", side), moving(batch, "step 2", side)
 
 
@@ -154,7 +154,7 @@ def test_memory_that_runs_out_for_real_is_made_to_suffice(gpu, recipe):
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(6e9 / whole, gpu)
     try:
-        assert math.isfinite(moving(made_up(recipe, 1), "step 1", 256))
+        assert math.isfinite(moving(synthetic_batch(recipe, 1), "step 1", 256))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, gpu)
     assert model.recompute

@@ -88,7 +88,7 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
     # The last epoch is evaluated; where nothing validates, it is the best on validation, too.
     selections = min(evaluations, len(SELECTIONS) - (amounts.val == 0))
     sides = recipe.scales or [recipe.size]
-    trained, whole = sum(side**2 for side in sides) / len(sides), recipe.size**2
+    trained, full = sum(side**2 for side in sides) / len(sides), recipe.size**2
     counts = card.get("counts") or [{}]
     counted = next((row for row in counts if "macs" in row), {"macs": math.nan, "size": 1})
     network = counted["macs"] / counted["size"] ** 2
@@ -102,10 +102,10 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
         selections=selections,
         predicted=selections * amounts.test,
         window_macs=trained * (network * recipe.frames + (window if recipe.frames == 3 else frame)),
-        frame_macs=whole * (network + frame),
+        frame_macs=full * (network + frame),
         parameters=counts[0].get("parameters", math.nan) + head.parameters,
         moments=MOMENTS[recipe.optimizer.name],
-        area=trained / whole,
+        area=trained / full,
     )
 
 

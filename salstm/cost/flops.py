@@ -202,7 +202,7 @@ def _traced(module: nn.Module, example: torch.Tensor) -> tuple[dict[str, Counter
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.set_op_handle(**handlers())
         with _unfused():
-            found = analysis.by_module_and_operator()
+            counts = analysis.by_module_and_operator()
     if unknown := analysis.unsupported_ops():
         raise ValueError(
             f"{type(module).__name__}: operators {', '.join(sorted(unknown))} are not known to be "
@@ -210,10 +210,10 @@ def _traced(module: nn.Module, example: torch.Tensor) -> tuple[dict[str, Counter
             "they do a few operations an element"
         )
     kinds = {kind: Counter() for kind in ("macs", "fvcore", "activations", "light")}
-    for name, value in found[""].items():
+    for name, value in counts[""].items():
         kind, _, operator = name.partition(":")
         kinds[kind][operator] += value
-    head = [value for name, value in found.get("head", {}).items() if name.startswith("macs:")]
+    head = [value for name, value in counts.get("head", {}).items() if name.startswith("macs:")]
     return kinds, sum(head) if _head(module) is not None else math.nan
 
 

@@ -59,9 +59,9 @@ def handlers() -> dict[str, Handler | None]:
 
 def _heavy(name: str, macs: Callable[[list[Any], list[Any]], int], own: Any) -> Handler:
     def handler(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-        found = Counter({f"macs:{name}": macs(inputs, outputs)})
-        found[f"activations:{name}"] = _elements(outputs[0])
-        return found + _own(name, own, inputs, outputs)
+        counts = Counter({f"macs:{name}": macs(inputs, outputs)})
+        counts[f"activations:{name}"] = _elements(outputs[0])
+        return counts + _own(name, own, inputs, outputs)
 
     return handler
 

@@ -93,10 +93,10 @@ def plan(
     """
     chosen = [name for name, networks in settings["grid"].items() if networks]
     rows = [_row(dict(settings), name, cards, results, figures) for name in chosen]
-    whole = Row("all")
+    total = Row("all")
     for row in rows:
-        whole.add(row)
-    return [*rows, whole]
+        total.add(row)
+    return [*rows, total]
 
 
 def table(rows: list[Row], figures: estimate.Figures) -> str:
@@ -172,15 +172,15 @@ def _cell(
 
 def _state(folder: Path, digest: str) -> str:
     """A training's state from its folder: done, begun, changed, or open."""
-    made = folder / "run.json"
+    record = folder / "run.json"
     try:
-        found = json.loads(made.read_text(encoding="utf-8"))["recipe_digest"]
-        return "done" if found == digest else "changed"
+        digest_there = json.loads(record.read_text(encoding="utf-8"))["recipe_digest"]
+        return "done" if digest_there == digest else "changed"
     except FileNotFoundError:
         pass
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{made}: not as train writes it ({type(error).__name__}: {error}); delete its folder to train again"
+            f"{record}: not as train writes it ({type(error).__name__}: {error}); delete its folder to train again"
         ) from error
     checkpoint = folder / "checkpoint"
     return "begun" if checkpoint.is_dir() and any(checkpoint.iterdir()) else "open"
@@ -199,14 +199,14 @@ def _texts(row: Row) -> tuple[str, ...]:
 
 
 def _notes(rows: list[Row], figures: estimate.Figures) -> list[str]:
-    whole = rows[-1]
+    total = rows[-1]
     notes = [
         "All hours are estimates. GPU-hours: one GPU's; CPU-hours: those of a machine without one. Training, its",
         "evaluations and the predictions after it; loading, scoring and the report are not in it.",
     ]
     for kind in KINDS:
-        measured = whole.measured[kind]
-        counted = whole.trainings - measured
+        measured = total.measured[kind]
+        counted = total.trainings - measured
         parts = [f"{measured} trainings as measured in {figures.probe}"] if measured else []
         if counted:
             parts.append(
@@ -223,18 +223,18 @@ def _notes(rows: list[Row], figures: estimate.Figures) -> list[str]:
     native = " (without isic2018's label maps in native size)" if _lacks_native(rows) else ""
     notes.append(
         f"Disk, at most: prepared cases{native} and the weights of all trainings, which are fewer where selections "
-        f"are of the same epoch; each running training needs up to {_amount(whole.checkpoint / 1e9)} GB more."
+        f"are of the same epoch; each running training needs up to {_amount(total.checkpoint / 1e9)} GB more."
     )
-    if whole.states["changed"]:
+    if total.states["changed"]:
         notes.append(
-            f"{whole.states['changed']} trainings are there with another recipe and will run again."
+            f"{total.states['changed']} trainings are there with another recipe and will run again."
         )
-    if whole.unknown:
+    if total.unknown:
         notes.append(
-            f"+?: no multiply-adds on the cards of {', '.join(sorted(whole.unknown))}; their hours are not in it. "
+            f"+?: no multiply-adds on the cards of {', '.join(sorted(total.unknown))}; their hours are not in it. "
             f"Measure them: python -m salstm plan --probe"
         )
-    if whole.measured.total() < len(KINDS) * whole.trainings:
+    if total.measured.total() < len(KINDS) * total.trainings:
         notes.append("Better figures, from this machine: python -m salstm plan --probe")
     return notes
 

@@ -41,7 +41,7 @@ def probe(
     device: torch.device,
     iterations: int = ITERATIONS,
 ) -> None:
-    """Time every cell of the grid, with made-up images, into a table with a row a cell and kind of device.
+    """Time every cell of the grid, with synthetic images, into a table with a row a cell and kind of device.
 
     Rows of other cells and of the other kind of device stay; the table is written after every cell.
 
@@ -97,7 +97,7 @@ def _cell(
     }
 
 
-def made_up(recipe: Recipe, channels: int, seed: int = 0) -> dict[str, Any]:
+def synthetic_batch(recipe: Recipe, channels: int, seed: int = 0) -> dict[str, Any]:
     """A batch as ``salstm.training.loader.Batches`` gives it: noisy spots, brighter where the label is 1.
 
     Args:
@@ -116,13 +116,13 @@ def made_up(recipe: Recipe, channels: int, seed: int = 0) -> dict[str, Any]:
     return {
         "image": (spots[:, None] + 0.2 * noise) / 1.2,
         "label": (spots[:, 0] > 0.5).long(),
-        "case": ["made up"] * count,
+        "case": ["synthetic"] * count,
     }
 
 
 def _training(step: Step, channels: int, iterations: int) -> list[float]:
-    """Seconds of each training step on one made-up batch."""
-    batch = made_up(step.recipe, channels)
+    """Seconds of each training step on one synthetic batch."""
+    batch = synthetic_batch(step.recipe, channels)
     step.model.train()
     return _timed(lambda: step(batch, "probe", step.recipe.size), step.device, iterations)
 

@@ -92,7 +92,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def whole(path: Path) -> bool:
+def complete(path: Path) -> bool:
     """Whether a safetensors file is there and as long as its header says."""
     try:
         with safe_open(path, "pt"):
@@ -109,11 +109,11 @@ def _read(path: Path, key: str) -> tuple[dict[str, Any], str]:
             if damaged := archive.testzip():
                 return {}, f"is damaged at {damaged}"
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        found, state = saved["key"], saved["state"]
+        own, state = saved["key"], saved["state"]
     except Exception as error:  # many types on damaged files; none may stop a fresh start
         return {}, f"cannot be read ({type(error).__name__}: {error})"
-    if found != key:
-        return {}, f"belongs to another recipe or data ({found}, this one is {key})"
+    if own != key:
+        return {}, f"belongs to another recipe or data ({own}, this one is {key})"
     return state, ""
 
 

@@ -41,8 +41,8 @@ class Progress:
     def epoch(self, number: int) -> Iterator[Callable[[float], None]]:
         """Show an epoch, counted from 1. Yields what must be called with the loss after each iteration."""
         if self.bar:
-            with _bar(f"epoch {number}/{self.epochs}", self.iterations) as tell:
-                yield tell
+            with _bar(f"epoch {number}/{self.epochs}", self.iterations) as note:
+                yield note
         else:
             yield self._lines(number)
 
@@ -67,7 +67,7 @@ class Progress:
         started = first = self.clock()
         done = 0
 
-        def tell(loss: float) -> None:
+        def note(loss: float) -> None:
             nonlocal done, first
             done += 1
             now = self.clock()
@@ -86,7 +86,7 @@ class Progress:
                     duration(rest + pace * self.iterations * (self.epochs - number)),
                 )  # fmt: skip
 
-        return tell
+        return note
 
 
 def duration(seconds: float) -> str:
@@ -104,8 +104,8 @@ def _bar(title: str, total: int) -> Iterator[Callable[[float], None]]:
     options: dict[str, Any] = {"leave": False, "unit": "it", "dynamic_ncols": True}
     with logging_redirect_tqdm(), tqdm(total=total, desc=title, **options) as bar:
 
-        def tell(loss: float) -> None:
+        def note(loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             bar.update()
 
-        yield tell
+        yield note

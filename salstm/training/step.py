@@ -217,12 +217,12 @@ class Step:
 
 def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """Name of the first tensor with NaN or infinity; empty when there is none."""
-    found = (
+    names = (
         name
         for name, tensor in tensors
         if tensor.is_floating_point() and not torch.isfinite(tensor).all()
     )
-    return next(found, "")
+    return next(names, "")
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:

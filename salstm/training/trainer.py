@@ -169,13 +169,13 @@ class Trainer:
         torch.manual_seed(mixed(self.setting.seed, epoch))
         self._set_mode(epoch)
         total, items, rate = 0.0, 0, 0.0
-        with self.progress.epoch(epoch + 1) as tell:
+        with self.progress.epoch(epoch + 1) as note:
             for batch in self.loader.epoch(epoch):
                 rate = self._set_rate()
                 loss = self._step(batch)
                 total, items = total + loss * len(batch["label"]), items + len(batch["label"])
                 self.state.iteration += 1
-                tell(loss)
+                note(loss)
         self.step.check_weights(f"end of epoch {epoch + 1}, iteration {self.state.iteration}")
         self.state.epoch += 1
         row = {"epoch": self.state.epoch, "iteration": self.state.iteration, "lr": rate}
@@ -281,7 +281,7 @@ class Trainer:
 
     def _lacking(self, saved: dict[str, Any]) -> str:
         names = _weights_names(saved["state"]["best"]).values()
-        lacking = [name for name in names if not checkpoint.whole(self._scratch() / name)]
+        lacking = [name for name in names if not checkpoint.complete(self._scratch() / name)]
         return f"refers to {lacking[0]}, which is not there or damaged" if lacking else ""
 
     def _finish(self) -> None:

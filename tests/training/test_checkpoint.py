@@ -59,10 +59,10 @@ def test_half_written_files_are_swept_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b"", lambda b: b"x" * 100])
-def test_weights_that_are_not_whole_are_told(tmp_path, change):
+def test_weights_that_are_not_complete_are_named(tmp_path, change):
     path = tmp_path / "a.safetensors"
-    assert not checkpoint.whole(path)
+    assert not checkpoint.complete(path)
     checkpoint.save_weights(path, {"a": torch.zeros(100)})
-    assert checkpoint.whole(path)
+    assert checkpoint.complete(path)
     path.write_bytes(change(path.read_bytes()))
-    assert not checkpoint.whole(path)
+    assert not checkpoint.complete(path)
