@@ -11,7 +11,7 @@ import salstm
 from salstm import config as configuration
 from salstm import columns, devices, provenance, recipes, vocabulary
 from salstm.cost import estimate as estimates
-from salstm.data import augment, datasets
+from salstm.data import augment, datasets, phantoms
 from salstm.data.acquire import listing
 from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
@@ -200,6 +200,13 @@ def code_of_data(*roots):
         *(one.format(**wildcards) for one in (*roots, DATASET)),
         *datasets.modules(wildcards.dataset),
     )
+
+
+def code_of_fetch(wildcards):
+    """Hash of the code that finds a dataset's raw files, or makes them up where it has a phantom."""
+    known = wildcards.dataset in phantoms.PHANTOMS
+    phantom = PHANTOM if known else "salstm.data.phantoms:PHANTOMS[]"
+    return code_of_data("salstm.jobs:fetch", phantom)(wildcards)
 
 
 COUNTED = (*UNTRAINED, *heads(*config["variants"]))

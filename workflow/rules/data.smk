@@ -16,7 +16,7 @@ rule fetch:
     params:
         raw=raw_options,
         changes=changes_of,
-        code=code_of_data("salstm.jobs:fetch", PHANTOM),
+        code=code_of_fetch,
     shell:
         "python -m salstm fetch --dataset {wildcards.dataset} {params.raw}"
         " --changes {params.changes:q} --out {output} --log {log}"
