@@ -48,7 +48,7 @@ def find(raw: Path | str) -> Path:
     if place := layout.find(raw, _PLACES, lambda folder: any(map(_infos, layout.visible(folder)))):
         return place
     raise FileNotFoundError(
-        f"{raw}: no ACDC patients ({layout.seen(raw)}); {raw}/training/patient001/Info.cfg and so on are expected. Get "
+        f"{raw}: no ACDC patients{layout.beside(raw)}; {raw}/training/patient001/Info.cfg and so on are expected. Get "
         f"the database (2.3 GB, free, CC BY-NC-SA 4.0) from {URL}, unpack it so that "
         f"{raw}/training or {raw}/database/training has the patient folders, then run the same "
         f"command again"

@@ -66,7 +66,7 @@ def find(raw: Path | str) -> Path:
     if place := layout.find(raw, _PLACES, lambda folder: _folder(folder, _INPUTS) is not None):
         return place
     raise FileNotFoundError(
-        f"{raw}: no CVC-ClinicDB frames ({layout.seen(raw)}); {raw}/CVC-ClinicDB/Original/1.tif and "
+        f"{raw}: no CVC-ClinicDB frames{layout.beside(raw)}; {raw}/CVC-ClinicDB/Original/1.tif and "
         f"{raw}/CVC-ClinicDB/Ground Truth/1.tif and so on are expected. Get CVC-ClinicDB.rar "
         f"(research and education only) from {URL}, unpack it in {raw}, then run the same command "
         f"again"

@@ -40,7 +40,7 @@ def find(raw: Path | str) -> Path:
     if place := layout.find(raw, _PLACES, lambda folder: _inputs(folder, "Training") is not None):
         return place
     raise FileNotFoundError(
-        f"{raw}: no ISIC2018 images ({layout.seen(raw)}); {raw}/ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
+        f"{raw}: no ISIC2018 images{layout.beside(raw)}; {raw}/ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg and "
         f"{raw}/ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png and so on are "
         f"expected. Get both archives (11 GB and 27 MB, free, CC BY-NC 4.0) from {URL}, unpack "
         f"them in {raw}, then run the same command again"

@@ -108,6 +108,11 @@ def singles(pairs: Iterable[tuple[int | str, Path]], what: str) -> dict[int | st
     return dict(sorted(found.items()))
 
 
+def beside(folder: Path) -> str:
+    """What a folder holds, in brackets, for the message that something is not there; nothing if it is empty."""
+    return f" ({seen(folder)})" if visible(folder) else ""
+
+
 def seen(folder: Path) -> str:
     """What a folder holds, for a message: kinds and numbers of files, folder by folder."""
     if not folder.is_dir():
@@ -116,7 +121,7 @@ def seen(folder: Path) -> str:
     if not counted:
         return "it is empty"
     more = f" and {len(counted) - _SHOWN} more folders" if len(counted) > _SHOWN else ""
-    return f"it holds {'; '.join(counted[:_SHOWN])}{more}"
+    return f"it holds {' and '.join(counted[:_SHOWN])}{more}"
 
 
 def _counted(folder: Path, top: Path, levels: int) -> Iterator[str]:

@@ -51,7 +51,7 @@ def find(raw: Path | str) -> Path:
     if place := layout.find(raw, _PLACES, lambda folder: _folder(folder, _IMAGES) is not None):
         return place
     raise FileNotFoundError(
-        f"{raw}: no BTCV volumes ({layout.seen(raw)}); {raw}/RawData/Training/img/img0001.nii.gz and "
+        f"{raw}: no BTCV volumes{layout.beside(raw)}; {raw}/RawData/Training/img/img0001.nii.gz and "
         f"label/label0001.nii.gz and so on are expected. Sign up at {URL}, accept the terms, get "
         f"Abdomen/RawData.zip (about 1.5 GB) and unpack it in {raw}; or put TransUNet's preprocessed "
         f"folders train_npz and test_vol_h5 there; then run the same command again"

@@ -249,16 +249,15 @@ def test_two_folders_that_could_be_the_data_are_refused_with_both_names(
 
 @pytest.mark.parametrize("dataset", READERS)
 def test_what_is_there_is_said_beside_what_is_expected(tmp_path, dataset):
-    with pytest.raises(FileNotFoundError, match="there is no such folder"):
-        READERS[dataset].find(tmp_path / "raw")
     (tmp_path / "raw" / "mine").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="it is empty"):
+    with pytest.raises(FileNotFoundError, match=r"expected\. "):
         READERS[dataset].find(tmp_path / "raw")
     for number in range(3):
         (tmp_path / "raw" / "mine" / f"scan{number}.dcm").write_bytes(b"")
     (tmp_path / "raw" / "mine" / "._scan0.dcm").write_bytes(JUNK)
     with pytest.raises(
-        FileNotFoundError, match=r"it holds mine: 3 \.dcm, like scan0\.dcm\); .*expected"
+        FileNotFoundError,
+        match=r"no [\w -]+ \(it holds mine: 3 \.dcm, like scan0\.dcm\); .*expected",
     ):
         READERS[dataset].find(tmp_path / "raw")
 
