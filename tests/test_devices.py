@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from salstm import devices
+import baselines
+from salstm import config, devices, recipes
 
 ROOT = Path(__file__).parent.parent
 JOB = """
@@ -163,7 +164,7 @@ import salstm
 salstm.jobs = run
 from salstm import cli
 arguments = "train --dataset acdc --baseline unet --variant plain --seed 0 --cases c --out o --recipe".split()
-sys.exit(cli.main([*arguments, '{"pretrained": false}']))
+sys.exit(cli.main([*arguments, sys.argv[3]]))
 """
 """``python -m salstm train`` with the training itself replaced by a short sleep: no torch, only the slots."""
 
@@ -172,7 +173,9 @@ def command(tmp_path: Path, visible: str, jobs: int = 1) -> subprocess.Popen:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible, devices.JOBS_PER_GPU: str(jobs)}
     environment[devices.LOCKS] = str(tmp_path / "locks")
     environment.pop("SLURM_JOB_ID", None)
-    arguments = [sys.executable, "-c", COMMAND, str(tmp_path / "log"), "0.1"]
+    paper = config.checked(config.load(ROOT / "config.yaml"), baselines.names())
+    recipe = recipes.dump(recipes.resolve(paper, "acdc", "unet", "plain"))
+    arguments = [sys.executable, "-c", COMMAND, str(tmp_path / "log"), "0.1", recipe]
     return subprocess.Popen(arguments, cwd=ROOT, env=environment)
 
 

@@ -336,7 +336,7 @@ def scored(monkeypatch, val: list[float], test: list[float]) -> None:
 def test_selections_of_one_epoch_are_one_file_and_hold_its_weights(
     cases_folder, recipe, tmp_path, monkeypatch, val, test, epochs
 ):
-    recipe["epochs"] = 3
+    recipe = dataclasses.replace(recipe, epochs=3)
     seen: dict[int, dict[str, torch.Tensor]] = {}
     original = trainer.Trainer._save
 
@@ -358,7 +358,7 @@ def test_the_checkpoint_keeps_one_file_an_epoch_and_no_more_than_the_plan_says(
     cases_folder, recipe, tmp_path, monkeypatch
 ):
     """Every epoch of a training whose bests part, meet again, and part."""
-    recipe["epochs"] = 7
+    recipe = dataclasses.replace(recipe, epochs=7)
     scored(monkeypatch, [0.1, 0.2, 0.3, 0.0, 0.5, 0.6, 0.7], [0.2, 0.1, 0.0, 0.3, 0.4, 0.5, 0.1])
     most, left = {"states": 0, "weights": 0}, []
     original = checkpoint.save
