@@ -396,8 +396,7 @@ def test_a_dataset_that_cannot_be_downloaded_ends_with_instructions(server, tmp_
     assert done.returncode == 1
     message = done.stderr.splitlines()[-1]
     for part in (
-        f"ERROR fetch: {tmp_path}/raw: no ACDC patients (it is empty",
-        "ACDC.zip: not downloaded",
+        f"ERROR fetch: {tmp_path}/raw: no ACDC patients. ACDC.zip: not downloaded",
         "404 Not Found",
         "ACDC.zip (2 GB) from https://acdc.org: sign in",
         f"Put it at {tmp_path}/raw/ACDC.zip",
