@@ -74,8 +74,8 @@ def test_phantoms_and_small_recipes_are_limits():
     demo = config.load(ROOT / "config.demo.yaml")
     found = recipes.limits(checked(demo), checked())
     assert found[0] == "phantom data: synapse, acdc, isic2018, cvc_clinicdb"
-    assert found[1].startswith("fewer epochs than in config.yaml: synapse/missformer 3 of 400")
-    assert found[2].startswith("smaller images than in config.yaml: synapse/missformer 32 of 224")
+    assert found[1].startswith("fewer epochs than in config.yaml: isic2018/unet 4 of 150")
+    assert found[2].startswith("smaller images than in config.yaml: isic2018/unet 32 of 256")
 
 
 def test_a_network_of_ones_own_is_no_limit():

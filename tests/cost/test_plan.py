@@ -106,6 +106,12 @@ def test_the_disk_of_what_is_done_is_what_it_takes(there, capsys):
     assert "Disk, at most" in text
 
 
+def test_the_demo_takes_less_than_a_gigabyte_whatever_it_selects(capsys, tmp_path):
+    files = [str(ROOT / name) for name in ("config.yaml", "config.demo.yaml")]
+    assert cli.main(["plan", "--config", *files, "--results", str(tmp_path)]) == 0
+    assert float(lines(capsys.readouterr().out)["all"][-1]) < 1
+
+
 def test_a_damaged_record_is_named_with_the_cure(there, capsys):
     folder = there / "results/small/acdc/unet/plain/seed0"
     folder.mkdir(parents=True)
