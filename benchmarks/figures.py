@@ -61,7 +61,8 @@ def paired(
     reach: str,
 ) -> Figure:
     """Time both in turn, after one call of each that is not counted."""
-    reference(), ours()
+    for once in (reference, ours):
+        once()
     found = [(seconds(reference), seconds(ours)) for _ in range(pairs)]
     slow, fast = (statistics.median(column) for column in zip(*found, strict=True))
     ratio = statistics.median(one / other for one, other in found)
@@ -102,7 +103,7 @@ def write(figures: list[Figure], machine: str) -> Path:
     table = pd.DataFrame([{**asdict(one), **facts} for one in figures])
     if path.is_file():
         old = pd.read_csv(path)
-        table = pd.concat([old[~old["name"].isin(table["name"])], table], ignore_index=True)
+        table = pd.concat([old.loc[~old["name"].isin(table["name"])], table], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.sort_values("name").to_csv(path, index=False)
     page = ROOT / PAGE
@@ -121,13 +122,12 @@ def markdown(path: Path) -> str:
         "| figure | setting | threads | reference | ours | ratio | aim |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for row in table.itertuples():
+    for row in table.to_dict("records"):
         amounts = [
-            f"{value:.3g} {row.unit}" if value == value else ""
-            for value in (row.reference, row.ours)
+            f"{value:.3g} {row['unit']}" if value == value else ""
+            for value in (row["reference"], row["ours"])
         ]
-        ratio = f"{row.ratio:.2f}x" if row.ratio == row.ratio else ""
-        lines.append(
-            f"| {row.name} | {row.setting} | {row.threads} | {' | '.join(amounts)} | {ratio} | {row.reach} |"
-        )
+        ratio = f"{row['ratio']:.2f}x" if row["ratio"] == row["ratio"] else ""
+        cells = [row["name"], row["setting"], row["threads"], *amounts, ratio, row["reach"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, "", f"`make bench` on {'; '.join(facts)}.", ""])

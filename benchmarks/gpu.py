@@ -33,7 +33,8 @@ def figures(
     setting = f"batch {batch}, {size}, {device}; {pairs} pairs"
     for precision, reach in REACH.items():
         theirs, mine = (_step(device, size, batch, way, precision) for way in ("reference", "ours"))
-        theirs(), mine()
+        for once in (theirs, mine):
+            once()
         found = [(seconds(theirs), seconds(mine)) for _ in range(pairs)]
         slow, fast = (statistics.median(column) for column in zip(*found, strict=True))
         ratio = statistics.median(one / other for one, other in found)
@@ -114,7 +115,7 @@ def _peak(device: str, precision: str, side: int = 8192) -> float:
     one, other = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
 
     def work() -> None:
-        one @ other
+        torch.mm(one, other)
         if device == "cuda":
             torch.cuda.synchronize()
 

@@ -47,8 +47,8 @@ class Authors:
         if self.augment:
             frames, label = rotflip(frames, label, np.random.default_rng(index))
         factors = (SIZE / frames.shape[1], SIZE / frames.shape[2])
-        zoomed = [zoom(frame, factors, order=3) for frame in frames]
-        return np.stack(zoomed), zoom(label, factors, order=0)
+        zoomed = [np.asarray(zoom(frame, factors, order=3)) for frame in frames]
+        return np.stack(zoomed), np.asarray(zoom(label, factors, order=0))
 
 
 def ours(store: Store, *, augment: bool) -> Windows:

@@ -104,14 +104,16 @@ def _volume(variant: str, size: int, pairs: int) -> Figure:
 
 def _gaussian(pairs: int) -> Figure:
     torch.manual_seed(0)
-    inputs = [torch.randn(8, 7, 7, 256, requires_grad=True) for _ in range(3)]
+    query, key, value = (torch.randn(8, 7, 7, 256, requires_grad=True) for _ in range(3))
     penalty = torch.rand(7, 7)
 
     def work(function: Callable[..., Tensor]) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(function(*inputs, penalty).sum(), inputs)
+        return lambda: torch.autograd.grad(
+            function(query, key, value, penalty).sum(), (query, key, value)
+        )
 
     slow, fast = (
-        function(*inputs, penalty)
+        function(query, key, value, penalty)
         for function in (reference.gaussian_axial_attention, gaussian_axial_attention)
     )
     _same(fast, slow)

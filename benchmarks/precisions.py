@@ -28,6 +28,7 @@ from salstm.training.machine import Machine
 from salstm.training.model import untrained
 from salstm.training.resources import peak_bytes
 from salstm.training.step import Step
+from salstm.vocabulary import cells
 
 KEY = ["dataset", "baseline", "variant", "precision"]
 PRECISIONS = ("float32", "bfloat16")
@@ -51,8 +52,8 @@ def rows(
         A row: the key, batch, micro-batch, first and last losses, iterations per second after the first five, peak
         memory, device.
     """
-    for cell in configuration.cells({**settings, "seeds": settings["seeds"][:1]}):
-        names = (cell["dataset"], cell["baseline"], cell["variant"])
+    for cell in cells({**settings, "seeds": settings["seeds"][:1]}):
+        names = (cell.dataset, cell.baseline, cell.variant)
         for precision in PRECISIONS:
             recipe = replace(resolve(settings, *names), precision=precision)
             yield dict(zip(KEY, (*names, precision), strict=True)) | _trained(
