@@ -126,56 +126,98 @@ def measure(
 
 
 def dice(pair: Pair) -> float:
-    """Dice: 2 tp / (2 tp + fp + fn)."""
+    """Dice: 2 tp / (2 tp + fp + fn).
+
+    >>> dice(Pair(tp=2, fp=1, fn=3, directed=None, tolerance=1.0))
+    0.5
+    """
     return _ratio(2 * pair.tp, 2 * pair.tp + pair.fp + pair.fn)
 
 
 def iou(pair: Pair) -> float:
-    """Intersection over union: tp / (tp + fp + fn)."""
+    """Intersection over union: tp / (tp + fp + fn).
+
+    >>> iou(Pair(tp=2, fp=1, fn=5, directed=None, tolerance=1.0))
+    0.25
+    """
     return _ratio(pair.tp, pair.tp + pair.fp + pair.fn)
 
 
 def precision(pair: Pair) -> float:
-    """Precision: tp / (tp + fp)."""
+    """Precision: tp / (tp + fp).
+
+    >>> precision(Pair(tp=3, fp=1, fn=7, directed=None, tolerance=1.0))
+    0.75
+    """
     return _ratio(pair.tp, pair.tp + pair.fp)
 
 
 def recall(pair: Pair) -> float:
-    """Recall: tp / (tp + fn)."""
+    """Recall: tp / (tp + fn).
+
+    >>> recall(Pair(tp=1, fp=7, fn=3, directed=None, tolerance=1.0))
+    0.25
+    """
     return _ratio(pair.tp, pair.tp + pair.fn)
 
 
 def hd(pair: Pair) -> float:
-    """Hausdorff distance: the largest surface distance of both directions."""
+    """Hausdorff distance: the largest surface distance of both directions.
+
+    >>> hd(Pair(tp=1, fp=1, fn=1, directed=(np.array([0.0, 3.0]), np.array([0.0, 2.0])), tolerance=1.0))
+    3.0
+    """
     return float(pair.pooled.max())
 
 
 def hd95(pair: Pair) -> float:
-    """95th percentile of the surface distances of both directions, pooled (medpy's definition)."""
+    """95th percentile of the surface distances of both directions, pooled (medpy's definition).
+
+    >>> distances = np.arange(21.0)  # 0 to 20 in steps of 5 %
+    >>> hd95(Pair(tp=1, fp=1, fn=1, directed=(distances[::2], distances[1::2]), tolerance=1.0))
+    19.0
+    """
     return float(np.percentile(pair.pooled, PERCENTILE))
 
 
 def hd95_directed(pair: Pair) -> float:
-    """The larger of the two directed 95th percentiles of surface distances (MONAI's definition)."""
+    """The larger of the two directed 95th percentiles of surface distances (MONAI's definition).
+
+    >>> distances = np.arange(21.0)
+    >>> hd95_directed(Pair(tp=1, fp=1, fn=1, directed=(distances, 2 * distances), tolerance=1.0))
+    38.0
+    """
     directed = pair.directed or (pair.pooled,)
     return max(float(np.percentile(distances, PERCENTILE)) for distances in directed)
 
 
 def assd(pair: Pair) -> float:
-    """Average symmetric surface distance: the mean over the surface voxels of both masks, pooled."""
+    """Average symmetric surface distance: the mean over the surface voxels of both masks, pooled.
+
+    >>> assd(Pair(tp=1, fp=1, fn=1, directed=(np.array([0.0, 2.0, 2.0]), np.array([4.0])), tolerance=1.0))
+    2.0
+    """
     return float(pair.pooled.mean())
 
 
 def surface_dice(pair: Pair) -> float:
-    """Share of the surface voxels of both masks that lie within the tolerance of the other surface."""
+    """Share of the surface voxels of both masks that lie within the tolerance of the other surface.
+
+    >>> surface_dice(Pair(tp=1, fp=1, fn=1, directed=(np.array([0.0, 1.0, 2.0]), np.array([3.0])), tolerance=1.0))
+    0.5
+    """
     if pair.directed is None:
         return 0.0 if pair.tp + pair.fp + pair.fn else math.nan
     within = sum(np.count_nonzero(distances <= pair.tolerance) for distances in pair.directed)
-    return within / sum(len(distances) for distances in pair.directed)
+    return float(within) / sum(len(distances) for distances in pair.directed)
 
 
 def volume_error(pair: Pair) -> float:
-    """Relative volume error, signed: (predicted - true) / true."""
+    """Relative volume error, signed: (predicted - true) / true.
+
+    >>> volume_error(Pair(tp=3, fp=0, fn=1, directed=None, tolerance=1.0))
+    -0.25
+    """
     return _ratio(pair.fp - pair.fn, pair.tp + pair.fn)
 
 

@@ -1,5 +1,6 @@
 """Metrics: values derived by hand from drawings, every empty case, medpy and MONAI as oracles."""
 
+import doctest
 import math
 from typing import Any
 
@@ -51,6 +52,14 @@ def smooth_pair(generator, ndim):
         field = gaussian_filter(base + generator.standard_normal(shape), generator.uniform(0, 2))
         pair.append(field > np.quantile(field, generator.uniform(0.2, 0.95)))
     return pair
+
+
+def test_every_metric_has_an_example_that_holds():
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
+    for name, function in metrics.FUNCTIONS.items():
+        (found,) = finder.find(function, name, globs=vars(metrics).copy())
+        assert found.examples, f"{name}: no example in its docstring"
+        assert runner.run(found).failed == 0, name
 
 
 class TestByHand:
