@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks import reference
 from benchmarks.figures import Figure, seconds
 from benchmarks.modules import CLASSES, STEP, model
-from salstm.training import losses
+from salstm.optimisation import losses
 
 FORWARD_MACS = 3 * 40.646e9 + 113.9e9
 """Of one window at 224: three passes of the network, and our module (tests/modules/test_cost.py)."""

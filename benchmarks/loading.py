@@ -19,7 +19,7 @@ from benchmarks.figures import Figure, seconds
 from salstm.data import datasets, phantoms
 from salstm.data.augment.registry import rotflip
 from salstm.data.store import Store
-from salstm.data.windows import Window, Windows, neighbours
+from salstm.training.windows import Window, Windows, neighbours
 
 SIZE = 224
 

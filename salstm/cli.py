@@ -198,7 +198,7 @@ def networks(args: argparse.Namespace) -> None:
 
 def doctor(args: argparse.Namespace) -> None:
     """Tell which raw data and weights are there, missing or wrong, and what to do about each."""
-    from salstm.data import doctor
+    from salstm import doctor
 
     findings = doctor.examine(_checked(args.config), _cards(), deep=args.deep)
     sys.stdout.write(doctor.table(findings))

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 from salstm import schemas
 from salstm.data.augment import MODULES as AUGMENTATIONS
 from salstm.data.datasets import DATASETS, Dataset
+from salstm.optimisation import losses, optimizers, schedules
 from salstm.parameters import Choice, Count, Kind, Pixels, Positive, Rule, closed, not_null, schema
-from salstm.training import losses, optimizers, schedules
 from salstm.vocabulary import ATTENTION, PLAIN
 
 KINDS: dict[str, Kind] = {
@@ -67,14 +67,14 @@ class Recipe:
     epochs: Annotated[Count, _about("Passes over the training frames.")]
     batch: Annotated[Count, _about("Effective batch.")]
     optimizer: Annotated[
-        Choice, Rule(**optimizers.KIND.schema()), _about("salstm/training/optimizers.py.")
+        Choice, Rule(**optimizers.KIND.schema()), _about("salstm/optimisation/optimizers.py.")
     ]
     schedule: Annotated[
         Choice,
         Rule(**schedules.KIND.schema()),
-        _about("Learning rate over the training; salstm/training/schedules.py."),
+        _about("Learning rate over the training; salstm/optimisation/schedules.py."),
     ]
-    loss: Annotated[Choice, Rule(**losses.KIND.schema()), _about("salstm/training/losses.py.")]
+    loss: Annotated[Choice, Rule(**losses.KIND.schema()), _about("salstm/optimisation/losses.py.")]
     activation: Annotated[
         Literal["softmax", "sigmoid"], _about("sigmoid: one output, for one class.")
     ]

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from salstm.data.case import Case
 from salstm.data.store import Store
-from salstm.data.windows import neighbours, network_input
 from salstm.modules.attention import AttentionSize, channel_attention, scale
 from salstm.modules.heads import Bidirectional, Head
 from salstm.modules.wrapper import Attached
 from salstm.training.inference import View
+from salstm.training.windows import neighbours, network_input
 
 SPLITS = ("train", "test")
 Step = Callable[[Tensor], tuple[Tensor, Tensor]]

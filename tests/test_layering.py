@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,33 @@ def test_a_network_imports_nothing_of_ours_and_no_other_network():
         registry = {"baselines", "baselines.card"}  # a network may read its own card
         others = {name for name in starts(names, "baselines") if not starts({name}, own)} - registry
         assert not others, path
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def package(name: str) -> str:
+    """The package or the file directly below salstm that a module lies in; `salstm` for the package itself."""
+    return ".".join(name.split(".")[:2])
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports anywhere, functions and types alone included."""
+    paths = {module(path): path for path in sources("salstm")}
+    return {name: (imported(path) & paths.keys()) - {name} for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("of", [str, package], ids=["files", "packages"])
+def test_nothing_imports_itself_by_way_of_others(of):
+    """Not counted: a package's own name, which an import of any of its modules names as well."""
+    graph: dict[str, set[str]] = {}
+    for name, others in arrows().items():
+        inner = {
+            other for other in others if not any(starts({one}, other) - {other} for one in others)
+        }
+        graph.setdefault(of(name), set()).update({of(one) for one in inner} - {of(name)})
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_modules_import_torch_alone():

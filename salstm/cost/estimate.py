@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data.frame_counts import Amounts
+from salstm.optimisation.optimizers import MOMENTS
 from salstm.recipes import Recipe
-from salstm.training.optimizers import MOMENTS
 from salstm.vocabulary import SELECTIONS, VARIANTS
 
 SPEED = {"gpu": 4.0e12, "cpu": 1.0e11}

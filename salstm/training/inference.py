@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.store import Store
-from salstm.data.windows import Window, neighbours, network_input
 from salstm.modules.wrapper import Attached
 from salstm.recipes import Recipe
+from salstm.training.windows import Window, neighbours, network_input
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Sampler
 from salstm.data.augment import augmentation
 from salstm.data.case import Case
 from salstm.data.store import Store
-from salstm.data.windows import Window, Windows
 from salstm.recipes import Recipe
+from salstm.training.windows import Window, Windows
 
 
 def windows(store: Store, cases: list[Case], recipe: Recipe, seed: int) -> Windows:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from salstm.modules.wrapper import Attached
+from salstm.optimisation import losses, optimizers
 from salstm.recipes import Recipe, pieces
-from salstm.training import losses, multiscale, optimizers
+from salstm.training import multiscale
 from salstm.training.errors import TrainingError
 from salstm.training.machine import Machine
 from salstm.vocabulary import PLAIN

@@ -23,8 +23,9 @@ from salstm.data.case import Case
 from salstm.data.store import Store
 from salstm.files import share, write_csv
 from salstm.modules.wrapper import Attached
+from salstm.optimisation import schedules
 from salstm.recipes import Recipe
-from salstm.training import checkpoint, multiscale, resources, schedules
+from salstm.training import checkpoint, multiscale, resources
 from salstm.training.errors import TrainingError, explained
 from salstm.training.inference import View, predict
 from salstm.training.loader import Batches, mixed, windows

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import baselines
-from salstm import cli, config
-from salstm.data import doctor, phantoms
+from salstm import cli, config, doctor
+from salstm.data import phantoms
 from salstm.data.acquire import listing
-from salstm.data.doctor import Finding
 from salstm.data.readers import acdc
+from salstm.doctor import Finding
 
 ROOT = Path(__file__).parents[2]
 CARDS = {
@@ -213,7 +213,9 @@ def test_an_unknown_configuration_is_said(tmp_path, capfd):
 
 
 def test_the_doctor_loads_no_torch():
-    code = "import sys, salstm.data.doctor; print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    code = (
+        "import sys, salstm.doctor; print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from salstm.training import losses, multiscale
+from salstm.optimisation import losses
+from salstm.training import multiscale
 
 SIZES = [256, 320, 320, 384, 384, 448]
 

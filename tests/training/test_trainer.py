@@ -20,9 +20,10 @@ from salstm.cost import estimate
 from salstm.data.frame_counts import Amounts
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
+from salstm.optimisation import optimizers
 from salstm.parameters import Choice
 from salstm.recipes import Recipe
-from salstm.training import checkpoint, optimizers, trainer
+from salstm.training import checkpoint, trainer
 from salstm.training.machine import Machine
 from salstm.training.model import assemble
 

@@ -22,7 +22,7 @@ from tests.workflow.test_workflow import (
 __all__ = ["undisturbed"]
 
 TRAINER, STEP = "salstm/training/trainer.py", "salstm/training/step.py"
-LOSSES, DATASETS = "salstm/training/losses.py", "salstm/data/datasets.py"
+LOSSES, DATASETS = "salstm/optimisation/losses.py", "salstm/data/datasets.py"
 AUGMENTS = "salstm/data/augment/recipes.py"
 REPORTING = {"claims", "tables", "figures", "export", "page"}
 
@@ -87,7 +87,7 @@ RERUN = {
         (" lstmsa", "sparsity ", "count "),
     ),
     "neighbours of a frame": (
-        ("salstm/data/windows.py", "max(frame - 1, first)", "max(frame - 2, first)"),
+        ("salstm/training/windows.py", "max(frame - 1, first)", "max(frame - 2, first)"),
         {"train", "predict", "sparsity"},
         "",
     ),
@@ -169,7 +169,7 @@ STAYS = {
     "a card's text": ("baselines/unet/card.yaml", "deviations:\n", "deviations:\n  - none\n"),
     "another loss": (LOSSES, '    "bce": bce,\n', '    "bce": bce,\n    "bce2": bce,\n'),
     "a function that nothing calls": (STEP, "", "\n\ndef unused():\n    return 1\n"),
-    "another command": ("salstm/data/doctor.py", "TOLD = 3", "TOLD = 4"),
+    "another command": ("salstm/doctor.py", "TOLD = 3", "TOLD = 4"),
     "the plan's estimates": ("salstm/cost/estimate.py", "", "\n\ndef minutes(seconds):\n    return 0\n"),
 }  # fmt: skip
 

@@ -175,9 +175,9 @@ PHANTOM = "salstm.data.phantoms:PHANTOMS[{dataset}]"
 NETWORK = "baselines.{baseline}"
 WORDS = ("salstm.vocabulary:VARIANTS[]", "salstm.vocabulary:SELECTIONS[]")
 # What a recipe chooses from: of these a training's own count, and no other job's.
-LOSSES = "salstm.training.losses:BY_ACTIVATION"
-SCHEDULES = "salstm.training.schedules:SCHEDULES"
-OPTIMIZERS = "salstm.training.optimizers:OPTIMIZERS"
+LOSSES = "salstm.optimisation.losses:BY_ACTIVATION"
+SCHEDULES = "salstm.optimisation.schedules:SCHEDULES"
+OPTIMIZERS = "salstm.optimisation.optimizers:OPTIMIZERS"
 UNTRAINED = (*WORDS, f"{LOSSES}[]", f"{SCHEDULES}[]", f"{OPTIMIZERS}[]")
 
 

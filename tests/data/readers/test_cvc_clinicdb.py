@@ -16,7 +16,7 @@ from PIL import Image
 from salstm.data import datasets
 from salstm.data.readers import cvc_clinicdb, npy
 from salstm.data.store import Store
-from salstm.data.windows import Window, Windows
+from salstm.training.windows import Window, Windows
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from salstm.optimisation import losses
 from salstm.parameters import Choice
-from salstm.training import losses
 
 
 def fixture(classes: int) -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from salstm.data.augment.registry import rotflip
 from salstm.data.case import RawCase
 from salstm.data.store import Store
-from salstm.data.windows import Window, Windows, neighbours, network_input
+from salstm.training.windows import Window, Windows, neighbours, network_input
 from tests.data.conftest import video, volume, write
 from tests.data.draws import AUGMENTATIONS
 

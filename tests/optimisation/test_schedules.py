@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from salstm.optimisation import schedules
+from salstm.optimisation.schedules import Progress
 from salstm.parameters import Choice
-from salstm.training import schedules
-from salstm.training.schedules import Progress
 
 NAN = math.nan
 
