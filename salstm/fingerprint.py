@@ -9,19 +9,22 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from salstm import definitions
 from salstm.definitions import Module
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(".snakemake/salstm-fingerprints.json")
-"""Modules by file, size and time: parsing a hundred of them takes longer than Snakemake's plan."""
+"""Modules by file, size and time: parsing a hundred of them takes longer than Snakemake's plan. Walks by all files'."""
+WALK = "walk "
 COSMETIC = (
     # Says how it goes, what it takes, what went wrong and where it ran.
     "salstm.data.acquire.progress",
@@ -78,7 +81,10 @@ def reached(*roots: str) -> list[str]:
 
 @cache
 def _reached(root: str, chosen: frozenset[str]) -> str:
-    return hashlib.sha256("\n".join(_walk(root, chosen)).encode()).hexdigest()
+    key = f"{WALK}{_state()} {root} {' '.join(sorted(chosen))}"
+    if key not in _known():
+        _known()[key] = hashlib.sha256("\n".join(_walk(root, chosen)).encode()).hexdigest()
+    return _known()[key]
 
 
 def _walk(root: str, chosen: frozenset[str]) -> list[str]:
@@ -158,6 +164,21 @@ def _module(name: str) -> Module:
 
 
 @cache
+def _state() -> str:
+    """Of all our files, by name, size and time: where none changed, every walk leads where it led."""
+    found = sorted(line for name in definitions.PACKAGES for line in _stats(ROOT / name))
+    return hashlib.sha256("\n".join([_version(), *found]).encode()).hexdigest()[:16]
+
+
+def _stats(folder: Path | str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            yield f"{entry.path} {entry.stat().st_size} {entry.stat().st_mtime_ns}"
+        elif entry.name != "__pycache__":
+            yield from _stats(entry.path)
+
+
+@cache
 def _version() -> str:
     """Of what is kept: another Python, or other rules, parse anew."""
     rules = b"".join(Path(one).read_bytes() for one in (__file__, definitions.__file__))
@@ -165,9 +186,9 @@ def _version() -> str:
 
 
 @cache
-def _known() -> dict[str, Module]:
-    """What earlier plans found; written back at exit, and dropped if it cannot be read."""
-    known: dict[str, Module] = {}
+def _known() -> dict[str, Any]:
+    """What earlier plans found, modules and walks; written back at exit, and dropped if it cannot be read."""
+    known: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         known.update(json.loads(CACHE.read_text(encoding="utf-8")))
     before = set(known)
@@ -175,7 +196,9 @@ def _known() -> dict[str, Module]:
     def write() -> None:
         if set(known) != before and CACHE.parent.is_dir():
             with suppress(OSError):
-                CACHE.write_text(json.dumps(known), encoding="utf-8")
+                stale = {key for key in known if key.startswith(WALK) and _state() not in key}
+                kept = {key: value for key, value in known.items() if key not in stale}
+                CACHE.write_text(json.dumps(kept), encoding="utf-8")
 
     atexit.register(write)
     return known

@@ -243,7 +243,18 @@ def test_what_was_parsed_once_is_read_again_and_a_damaged_cache_is_dropped(tree,
     cache.write_text(json.dumps(module._known()))
     with monkeypatch.context() as patch:
         patch.setattr(module.definitions, "parse", None)  # nothing is parsed again
+        patch.setattr(module, "_walk", None)  # nor walked
         assert take("salstm.top") == before
+    cache.write_text(kept := json.dumps(module._known()))
+    top = root / "salstm/top.py"
+    text = top.read_text()
+    top.write_text(text + "\nMORE = 1\n")
+    assert take("salstm.top") != before
+    top.write_text(text)
+    (root / "baselines/two.py").write_text("x = 33\n")
+    cache.write_text(kept)
+    take("salstm.top")
+    assert module._state() not in kept
     cache.write_text("{cut")
     assert take("salstm.top") == before
 

@@ -11,7 +11,7 @@ import salstm
 from salstm import config as configuration
 from salstm import columns, devices, provenance, recipes, vocabulary
 from salstm.cost import estimate as estimates
-from salstm.data import augment, datasets, phantoms
+from salstm.data import augment, datasets
 from salstm.data.acquire import listing
 from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
@@ -203,9 +203,9 @@ def code_of_data(*roots):
 
 
 def code_of_fetch(wildcards):
-    """Hash of the code that finds a dataset's raw files, or makes them up where it has a phantom."""
-    known = wildcards.dataset in phantoms.PHANTOMS
-    phantom = PHANTOM if known else "salstm.data.phantoms:PHANTOMS[]"
+    """Hash of the code that finds a dataset's raw files, or makes them up where its phantom is asked for."""
+    asked = config["datasets"][wildcards.dataset]["phantom"]
+    phantom = PHANTOM if asked else "salstm.data.phantoms:PHANTOMS[]"
     return code_of_data("salstm.jobs:fetch", phantom)(wildcards)
 
 
