@@ -25,6 +25,7 @@ def test_the_page_shows_figures_that_are_kept():
     assert shown.split(figures.MARKS[1])[0] in kept
 
 
+@pytest.mark.extended
 def test_the_reference_is_the_same_function_as_ours():
     for variant in ("salstm", "lstmsa"):
         ours = modules.model(variant, 64).double()

@@ -85,6 +85,7 @@ def commands(page: str) -> list[str]:
     return [line for line in lines if "--cores" not in line]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("page", ["metric", "variant", "dataset", "network", "loss"])
 def test_a_page_leads_where_it_says(page, tmp_path):
     root = copied(tmp_path / "clone")

@@ -189,6 +189,7 @@ def test_out_of_memory_halves_what_passes_at_once_and_keeps_the_batch(
     assert state.iteration == math.ceil(frames / 8) - (frames % 8 == 1)
 
 
+@pytest.mark.extended
 def test_out_of_memory_first_takes_what_changes_no_number(
     cases_folder, recipe, tmp_path, caplog, monkeypatch
 ):
@@ -208,6 +209,7 @@ def test_out_of_memory_first_takes_what_changes_no_number(
     assert equal(weights(tmp_path / "undisturbed"), weights(tmp_path / "short"))
 
 
+@pytest.mark.extended
 def test_out_of_memory_halves_where_computing_again_was_not_enough(
     cases_folder, recipe, tmp_path, caplog, monkeypatch
 ):
@@ -410,6 +412,7 @@ def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
     assert not torch.equal(weight, first(network))
 
 
+@pytest.mark.extended
 def test_recomputed_activations_train_the_same_weights(cases_folder, recipe, tmp_path):
     run(cases_folder, recipe, tmp_path / "kept", variant="salstm")
     again = replace(setting(recipe, tmp_path / "again"), machine=Machine(recompute=True))

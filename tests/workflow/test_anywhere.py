@@ -89,6 +89,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.extended
 def test_from_another_folder_from_fetch_to_report(folder):
     place = ("--configfile", "mine.yaml", "-s", ROOT / "Snakefile")
     said = run(folder, *place, "isic2018")
@@ -110,6 +111,7 @@ def test_a_config_yaml_of_the_working_folder_is_laid_over_the_shipped_one(folder
     assert "reports/other-isic2018" in run(folder, *place, "--config", "name=other")
 
 
+@pytest.mark.extended
 def test_as_a_module_of_another_workflow(folder):
     """Its plan and its first jobs; the whole of it is extended."""
     (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
@@ -126,6 +128,7 @@ def test_as_a_module_of_another_workflow_from_fetch_to_report(folder):
     assert "Nothing to be done" in run(folder, "-n")
 
 
+@pytest.mark.extended
 def test_copied_results_are_told_up_to_date(undisturbed, tmp_path):
     """As `cp -r` leaves them: the times are those of copying, here the cases' last, and Snakemake's records stay."""
     folder = tmp_path / "other"
@@ -144,6 +147,7 @@ def test_copied_results_are_told_up_to_date(undisturbed, tmp_path):
     assert weights.read_bytes() == before
 
 
+@pytest.mark.extended
 @pytest.mark.storage
 def test_without_a_shared_file_system_from_fetch_to_report(folder):
     """Inputs come from the storage, outputs go there, and copies beside the job are removed: nothing else is read."""

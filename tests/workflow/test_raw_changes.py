@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from nibabel.nifti1 import Nifti1Image
 
 from salstm.data import phantoms
@@ -22,6 +23,7 @@ def plan(folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.extended
 def test_a_repaired_label_is_prepared_again_and_a_touched_folder_is_not(tmp_path):
     folder = checkout(tmp_path)
     made = TINY["datasets"]["acdc"]["phantom"]

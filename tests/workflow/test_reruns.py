@@ -227,6 +227,7 @@ def test_what_decides_nothing_reruns_nothing(changed, name):
     assert changed[name] == []
 
 
+@pytest.mark.extended
 def test_snakemake_plans_what_an_edit_reruns(undisturbed, tmp_path):
     folder = tmp_path / "checkout"
     shutil.copytree(undisturbed, folder)
