@@ -144,6 +144,11 @@ RERUN = {
 }
 
 STAYS = {
+    "a phantom of a dataset whose real data are used": (
+        "salstm/data/phantoms/heart.py",
+        "",
+        "\n\ndef acdc(folder, **_):\n    return folder\n",
+    ),
     "a comment": (TRAINER, "import math\n", "import math  # for isnan\n"),
     "a docstring": (TRAINER, '"""The loop behind', '"""The loop that is behind'),
     "an annotation": (TRAINER, "def run(self) -> State:", "def run(self):"),
