@@ -6,6 +6,7 @@ Imports stand inside the commands: ``--help`` and the commands that need no torc
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -13,12 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from salstm.data import own
 from salstm.options import OPTIONS
 from salstm.vocabulary import IDENTITY
 
 log = logging.getLogger("salstm")
 
 EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
+OWN = "datasets of your own, JSON: by name their keys of config.yaml"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -35,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, _terminated)
     try:
+        own.register(args.own)
         args.run(args)
     except KeyboardInterrupt:
         log.warning("interrupted; the same command goes on where this one stopped")
@@ -57,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         text = (function.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=text, description=function.__doc__)
         command.add_argument("--log", type=Path, help="file to log to as well")
+        command.add_argument("--own", type=json.loads, default="{}", help=OWN)
         for option, settings in OPTIONS[function.__name__].items():
             command.add_argument(option, **settings)
         command.set_defaults(run=function)

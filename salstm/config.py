@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from salstm import recipes, schemas, vocabulary
+from salstm.data import own
 from salstm.data.datasets import DATASETS
 from salstm.schemas import nearest
 
@@ -64,12 +65,14 @@ def checked(
         accepts: as ``salstm.recipes.problems`` wants it; nothing is asked of the networks without it.
 
     Returns:
-        A new configuration with every default filled in.
+        A new configuration with every default filled in. Datasets of one's own that it declares are in the
+        registry from then on (``salstm.data.own``).
 
     Raises:
         ConfigError: lists all problems, each with its place and the nearest allowed name.
     """
-    schema = whole_schema()
+    blocks = config.get("datasets")
+    schema = whole_schema(own.names(blocks) if isinstance(blocks, dict) else ())
     filled = schemas.filled(config, schema, schema)
     problems = [
         f"{place or 'top level'}: {text}" for place, text in schemas.problems(filled, schema)
@@ -79,27 +82,36 @@ def checked(
             *_unknown_networks(filled, networks),
             *_without_function(filled),
             *_expand_raw(filled),
+            *own.problems(filled["datasets"]),
         ]
     if not problems:
+        own.complete(filled["datasets"])
+        own.register(own.settings(filled["datasets"], filled["datasets"], shown=True))
         problems = list(recipes.problems(filled, accepts))
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
     return filled
 
 
-def whole_schema() -> dict[str, Any]:
+def whole_schema(declared_here: Iterable[str] = ()) -> dict[str, Any]:
     """The schema with what is declared elsewhere.
+
+    Args:
+        declared_here: names of the datasets that the configuration itself declares.
 
     The lists of names stand in ``salstm.vocabulary`` and ``salstm.data.datasets``, the keys of a recipe in
     ``salstm.recipes.Recipe``.
     """
     schema = load(SCHEMA)
+    labels = {name: DATASETS[name].label for name in own.BUILT_IN} | dict.fromkeys(
+        declared_here, "A dataset of your own."
+    )
     names = {
         "variant": vocabulary.VARIANTS,
         "module": vocabulary.MODULES,
         "metric": vocabulary.SHOWN,
         "protocol": vocabulary.PROTOCOLS,
-        "dataset_name": DATASETS,
+        "dataset_name": labels,
     }
     for key, allowed in names.items():
         schema["$defs"][key]["enum"] = list(allowed)
@@ -107,9 +119,11 @@ def whole_schema() -> dict[str, Any]:
         block = schema["properties"][key]
         each = {**block.pop("additionalProperties"), **entry}
         block["properties"] = {
-            name: {**each, "description": dataset.label} for name, dataset in DATASETS.items()
+            name: {**each, "description": label} for name, label in labels.items()
         }
         block["additionalProperties"] = False
+    for name in declared_here:
+        schema["properties"]["datasets"]["properties"][name] = {"$ref": "#/$defs/own_dataset"}
     declared = schema["properties"]["statistics"]["properties"]
     declared["modules"]["default"] = list(vocabulary.ATTENTION)
     declared["metrics"]["default"] = list(vocabulary.DECLARED)

@@ -121,7 +121,7 @@ def _dataset(data: Collected, results: Path, dataset: str) -> dict[str, Any]:
         "@id": f"#data-{dataset}",
         "@type": "Dataset",
         "name": dataset_name(dataset),
-        "license": terms.licence_url,
+        "license": terms.licence_url or terms.licence,
         "creditText": terms.citation,
         "description": f"Prepared cases; sha256 of their manifest: {digest}",
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import baselines
-from salstm import config
-from salstm.data import datasets
+from salstm import config, recipes
+from salstm.data import datasets, own
 from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +80,84 @@ def test_defaults_are_filled_in_at_every_depth(paper):
 def test_every_mistake_is_named_with_place_and_cure(paper, change, message):
     with pytest.raises(config.ConfigError, match=message):
         config.checked(config.merge(paper, change), NETWORKS)
+
+
+MINE = {"reader": "folder", "raw": "mine", "classes": {"RV": 1, "MYO": 2}}
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setattr(datasets, "DATASETS", dict(datasets.DATASETS))
+    for module in (own, config, recipes):
+        monkeypatch.setattr(module, "DATASETS", datasets.DATASETS)
+
+
+def test_a_dataset_of_ones_own_is_registered_with_defaults(paper, registry):
+    laid = config.merge(paper, {"datasets": {"mine": MINE}, "grid": {"mine": ["unet"]}})
+    checked = config.checked(laid, NETWORKS, baselines.problems)
+    block = checked["datasets"]["mine"]
+    assert block["split"] == {"name": "groups", "validation": 0.1, "test": 0.2, "seed": 0}
+    assert (block["size"], block["frames"], block["phantom"], block["kind"]) == (
+        224,
+        1,
+        None,
+        "colour",
+    )
+    entry = datasets.DATASETS["mine"]
+    assert (entry.label, entry.classes, entry.channels, entry.binary) == (
+        "mine",
+        ("RV", "MYO"),
+        3,
+        False,
+    )
+    assert checked["grid"]["mine"] == ["unet"]
+    with pytest.raises(config.ConfigError, match=r"unknown key 'mine'"):
+        config.checked(config.merge(paper, {"grid": {"mine": ["unet"]}}), NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("mine", {"clases": {}}, r"datasets.mine: unknown key 'clases', did you mean classes\?"),
+        (
+            "mine",
+            {"reader": "foldr"},
+            r"datasets.mine.reader: 'foldr' is not allowed, did you mean fol",
+        ),
+        ("mine", {"kind": "MRI"}, r"datasets.mine.kind: 'MRI' is not allowed, did you mean MR\?"),
+        (
+            "mine",
+            {"classes": {"x": 0}},
+            r"datasets.mine.classes.x: 0 is less than the minimum of 1",
+        ),
+        ("mine", {"classes": {"x": 1, "y": 1}}, r"datasets.mine.classes: 1 is the number of two"),
+        ("mine", {"group": "("}, r"datasets.mine.group: '\(' is no regular expression"),
+        ("mine", {"frames": 2}, r"datasets.mine.frames: 2 is not allowed"),
+        ("mine", {"split": {"name": "paper"}}, r"datasets.mine.split.name: 'paper' is not allowed"),
+        ("mine", {"split": {"name": "official", "test": 0.2}}, r"datasets.mine.split: of official"),
+        ("mine", {"raw": "~nobody-of-that-name/x"}, r"datasets.mine.raw: .*no user"),
+        ("train", {}, r"datasets.train: a dataset cannot be called so"),
+        ("my data", {}, r"datasets.my data: a dataset cannot be called so"),
+        ("acdc", {}, r"datasets.acdc: unknown key 'reader'"),
+    ],
+)
+def test_mistakes_about_ones_own_dataset_are_named(paper, name, change, message, registry):
+    laid = config.merge(paper, {"datasets": {name: {**MINE, **change}}})
+    with pytest.raises(config.ConfigError, match=message):
+        config.checked(laid, NETWORKS)
+
+
+def test_a_recipe_that_does_not_fit_ones_own_dataset_is_refused(paper, registry):
+    layers = {"datasets": {"mine": {"activation": "sigmoid", "loss": {"name": "bce"}}}}
+    laid = {"datasets": {"mine": MINE}, "grid": {"mine": ["unet"]}, "recipes": layers}
+    with pytest.raises(config.ConfigError, match=r"sigmoid is for one class, mine has 2"):
+        config.checked(config.merge(paper, laid), NETWORKS)
+
+
+def test_no_name_of_a_rule_or_a_command_can_be_a_datasets():
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("workflow/rules/*.smk"))
+    text += (ROOT / "Snakefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)) <= set(own.TAKEN)
 
 
 def test_all_mistakes_come_at_once(paper):

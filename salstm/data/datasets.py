@@ -49,6 +49,8 @@ class Dataset:
         official: frames of the official division into train, val and test, if there is one.
         packages: readers of other people's preprocessed files, taken if the raw folder holds those
             and not the official ones.
+        settings: of a dataset that the configuration declares (``salstm.data.own``): what its reader is told, and
+            None of a built-in one. Its cases may have no foreground, and no official ones are known.
     """
 
     name: str
@@ -66,14 +68,23 @@ class Dataset:
     native_pixels: int | None = None
     official: Mapping[str, int] | None = None
     packages: tuple[str, ...] = ()
+    settings: Mapping[str, Any] | None = None
 
 
 class Reader(Protocol):
     """What a dataset's module offers; ``salstm.data.readers.acdc`` is the example."""
 
     __name__: str
-    CLASSES: tuple[str, ...]
-    NORMALISE: str
+
+    @property
+    def CLASSES(self) -> tuple[str, ...]:  # noqa: N802
+        """Foreground classes in the order of their numbers, from 1."""
+        ...
+
+    @property
+    def NORMALISE(self) -> str:  # noqa: N802
+        """A name of ``salstm.data.augment.intensity``."""
+        ...
 
     def find(self, raw: Path | str) -> Path:
         """The folder with the data, below ``raw``."""
@@ -207,7 +218,7 @@ def reader(name: str, raw: Path | str | None = None) -> Reader:
     Raises:
         ValueError: unknown name.
     """
-    readers = [cast("Reader", importlib.import_module(module)) for module in modules(name)]
+    readers = [_reader(DATASETS[name], module) for module in modules(name)]
     if raw is None:
         return readers[0]
     # None holds: the official one, whose methods then say what to get.
@@ -312,7 +323,7 @@ def prepare(
         )
         if one in parts or group in parts
     ]
-    origin = {
+    origin: dict[str, Any] = {
         "dataset": name,
         "reader": source.__name__,
         "split": dict(split),
@@ -322,8 +333,9 @@ def prepare(
         "files": files,
     }
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
-    classes = DATASETS[name].classes
-    watched = guards.watched(taking_part, classes, source.NORMALISE, origin)
+    entry = DATASETS[name]
+    told = {"empty": entry.settings is not None}
+    watched = guards.watched(taking_part, entry.classes, source.NORMALISE, origin, **told)
     writing.write(folder, watched, parts, size=size, **options)
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
@@ -364,6 +376,12 @@ def _states(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
             stat = path.stat()
             states[path] = stat.st_size, stat.st_mtime_ns
     return states
+
+
+def _reader(entry: Dataset, module: str) -> Reader:
+    """A module that reads, or, of a dataset that the configuration declares, what the module makes for it."""
+    loaded: Any = importlib.import_module(module)
+    return cast("Reader", loaded if entry.settings is None else loaded.of(entry))
 
 
 def _readings(name: str, source: Reader, raw: Path | str, axes: str | None) -> Sequence[Reading]:

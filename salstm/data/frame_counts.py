@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salstm.data.datasets import DATASETS
+from salstm.data.datasets import DATASETS, reader
 
 FOLDER = Path(__file__).parent / "splits"
 
@@ -30,7 +30,8 @@ class Amounts:
         train: frames that train; each is the middle of one window an epoch.
         val: frames that validate.
         test: frames that test.
-        source: where the counts are from: 'prepared', 'phantom', 'published list' or 'share of the published total'.
+        source: where the counts are from: 'prepared', 'phantom', 'raw files', 'published list' or 'share of the
+            published total'.
         pixels: of a native frame; None where it is not known before preparing.
     """
 
@@ -61,6 +62,9 @@ def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
         total, pixels = _phantom(dataset, settings["phantom"])
         return Amounts(**_shared(total, split), source="phantom", pixels=pixels)
     facts = DATASETS[dataset]
+    if facts.settings is not None:
+        total, pixels = _own(dataset, Path(settings["raw"]))
+        return Amounts(**_shared(total, split), source="raw files", pixels=pixels)
     total, pixels = facts.published_frames, facts.native_pixels
     path = FOLDER / f"{dataset}_{split['name']}.json"
     if path.is_file():
@@ -68,6 +72,15 @@ def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
     counts = facts.official if split["name"] == "official" else None
     counts = counts or _shared(total, split)
     return Amounts(**counts, source="share of the published total", pixels=pixels)
+
+
+def _own(dataset: str, raw: Path) -> tuple[int, float | None]:
+    """Frames of a dataset of one's own, and pixels of one; 0 where there are no files yet."""
+    source: Any = reader(dataset, raw)
+    try:
+        return source.amount(raw)
+    except (OSError, ValueError):  # fetch says what is missing or wrong
+        return 0, None
 
 
 def _prepared(table: Path) -> Amounts:

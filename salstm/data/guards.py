@@ -55,13 +55,21 @@ class Finding:
 
 
 def watched(
-    readings: Sequence[Reading], classes: Sequence[str], normalise: str, source: dict[str, Any]
+    readings: Sequence[Reading],
+    classes: Sequence[str],
+    normalise: str,
+    source: dict[str, Any],
+    *,
+    empty: bool = False,
 ) -> Iterator[Reading]:
-    """The same readings, which put what they find into ``source["findings"]``, by case, if there is anything."""
+    """The same readings, which put what they find into ``source["findings"]``, by case, if there is anything.
+
+    The other arguments are those of ``of_case``.
+    """
 
     def read(reading: Reading) -> RawCase:
         case = reading()
-        if found := of_case(case, classes, normalise):
+        if found := of_case(case, classes, normalise, empty=empty):
             entries = [asdict(one) for one in found]
             source.setdefault("findings", {})[case.id] = entries
         return case
@@ -75,16 +83,19 @@ def recorded(source: Mapping[str, Any]) -> list[Finding]:
     return [Finding(**entry) for case in sorted(found) for entry in found[case]]
 
 
-def of_case(case: RawCase, classes: Sequence[str], normalise: str) -> list[Finding]:
+def of_case(
+    case: RawCase, classes: Sequence[str], normalise: str, *, empty: bool = False
+) -> list[Finding]:
     """What is wrong with one case.
 
     Args:
         case: in native size, not normalised.
         classes: names of the foreground classes.
         normalise: ``hu`` for a CT.
+        empty: whether a case may have no foreground.
     """
     numbers = {name: number for number, name in enumerate(classes, start=1)}
-    guards: list[Callable[[], str]] = [partial(_empty, case.label)]
+    guards: list[Callable[[], str]] = [] if empty else [partial(_empty, case.label)]
     if normalise == "hu":
         guards.append(partial(hounsfield, case.image, case.label, numbers))
     if {"liver", "spleen"} <= numbers.keys():

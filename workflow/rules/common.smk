@@ -11,7 +11,7 @@ import salstm
 from salstm import config as configuration
 from salstm import columns, devices, provenance, recipes, vocabulary
 from salstm.cost import estimate as estimates
-from salstm.data import augment, datasets
+from salstm.data import augment, datasets, own
 from salstm.data.acquire import listing
 from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
@@ -88,7 +88,24 @@ def dataset_of(wildcards, key):
 def raw_options(wildcards):
     """How the raw data of a dataset are named to a command."""
     raw, phantom = (dataset_of(wildcards, key) for key in ("raw", "phantom"))
-    return f"--raw {shlex.quote(raw)} --phantom {shlex.quote(phantom)}"
+    named = f"--raw {shlex.quote(raw)} --phantom {shlex.quote(phantom)}"
+    return f"{named} {own_of(wildcards)}".strip()
+
+
+def own_option(*wanted, shown=False):
+    """What a command must be told of those among some datasets that this configuration declares; often nothing."""
+    told = own.settings(config["datasets"], wanted, shown=shown)
+    return f"--own {shlex.quote(json.dumps(told))}" if told else ""
+
+
+def own_of(wildcards):
+    """As own_option, of the job's dataset."""
+    return own_option(wildcards.dataset)
+
+
+def own_of_report(wildcards):
+    """As own_option, of the datasets of a report."""
+    return own_option(*PATHS.datasets(wildcards.edition), shown=True)
 
 
 def changes_of(wildcards):
@@ -121,7 +138,16 @@ def network_options(wildcards):
         for variant in config["variants"]
     }
     names = f"--dataset {wildcards.dataset} --baseline {wildcards.baseline}"
-    return f"{names} --recipes {shlex.quote(recipes.dump(of_variants))}"
+    named = f"{names} --recipes {shlex.quote(recipes.dump(of_variants))}"
+    return f"{named} {own_of(wildcards)}".strip()
+
+
+def cell_of(wildcards):
+    """How a cell is named to a command: one string, because a plan formats every field of every command three times."""
+    names = (
+        "--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}"
+    )
+    return f"{names.format(**wildcards)} {own_of(wildcards)}".strip()
 
 
 @cache
@@ -170,7 +196,8 @@ SMALL_JOB = {"mem_mb": 16000, "runtime": 60}
 
 # Of a dataset the registry's entry counts, of a network its folder. Of the variants, each is its own job's business;
 # their labels and colours, and those of the selections, are nobody's who trains.
-DATASET = "salstm.data.datasets:DATASETS[{dataset}]"
+ENTRIES = "salstm.data.datasets:DATASETS"
+DATASET = f"{ENTRIES}[{{dataset}}]"
 PHANTOM = "salstm.data.phantoms:PHANTOMS[{dataset}]"
 NETWORK = "baselines.{baseline}"
 WORDS = ("salstm.vocabulary:VARIANTS[]", "salstm.vocabulary:SELECTIONS[]")
@@ -191,13 +218,20 @@ def code_of(*roots):
     """Param: hash of the code that is reached from these; the wildcards of the job stand in their names."""
     if not any("{" in one for one in roots):
         return fingerprint(*roots)
-    return lambda wildcards: fingerprint(*(one.format(**wildcards) for one in roots))
+    return lambda wildcards: fingerprint(*named_roots(roots, wildcards))
+
+
+def named_roots(roots, wildcards):
+    """Roots of a fingerprint with the job's names; a dataset of one's own has no entry that is written out."""
+    if wildcards["dataset"] not in own.BUILT_IN:
+        roots = [one.replace(DATASET, f"{ENTRIES}[]") for one in roots]
+    return [one.format(**wildcards) for one in roots]
 
 
 def code_of_data(*roots):
     """Param: as code_of, with the modules that read the dataset and its entry in the registry."""
     return lambda wildcards: fingerprint(
-        *(one.format(**wildcards) for one in (*roots, DATASET)),
+        *named_roots((*roots, DATASET), wildcards),
         *datasets.modules(wildcards.dataset),
     )
 
@@ -225,7 +259,7 @@ def code_of_cell(dataset, baseline, variant):
         f"{OPTIMIZERS}[{recipe.optimizer.name}]",
     )
     cell = {"dataset": dataset, "baseline": baseline, "variant": variant}
-    return fingerprint(*(one.format(**cell) for one in roots))
+    return fingerprint(*named_roots(roots, cell))
 
 
 def code_of_training(wildcards):

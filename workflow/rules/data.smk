@@ -38,11 +38,12 @@ rule prepare:
         size=lambda w: dataset_of(w, "size"),
         axes=lambda w: dataset_of(w, "axes"),
         lists=lambda w: PATHS.split_list(w.dataset),
+        own=own_of,
         code=code_of_data("salstm.jobs:prepare"),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --manifest {input} --split {params.split:q} --size {params.size} --axes {params.axes}"
-        " --out {output} --threads {threads} --log {log}"
+        " --out {output} --threads {threads} --log {log} {params.own}"
 
 
 rule check:
@@ -54,10 +55,11 @@ rule check:
     log:
         f"{PATHS.results}/{{dataset}}/logs/check.log",
     params:
+        own=own_of,
         code=code_of_data("salstm.jobs:check"),
     shell:
         "python -m salstm check --dataset {wildcards.dataset} --cases {input}"
-        " --out {output} --log {log}"
+        " --out {output} --log {log} {params.own}"
 
 
 rule weights:

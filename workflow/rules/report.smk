@@ -80,10 +80,11 @@ rule tables:
         collected=subpath(input[0], parent=True),
         statistics=STATISTICS,
         phantoms=PHANTOMS,
+        own=own_of_report,
         code=code_of("salstm.tables"),
     shell:
         "python -m salstm tables --collected {params.collected} --phantoms {params.phantoms:q}"
-        " --statistics {params.statistics:q} --out {output} --log {log}"
+        " --statistics {params.statistics:q} --out {output} --log {log} {params.own}"
 
 
 rule figures:
@@ -105,10 +106,11 @@ rule figures:
         folders=folders_of,
         phantoms=PHANTOMS,
         statistics=STATISTICS,
+        own=own_of_report,
         code=code_of("salstm.figures"),
     shell:
         "python -m salstm figures {params.folders} --phantoms {params.phantoms:q}"
-        " --statistics {params.statistics:q} --out {output} --log {log}"
+        " --statistics {params.statistics:q} --out {output} --log {log} {params.own}"
 
 
 rule export:
@@ -127,10 +129,11 @@ rule export:
     params:
         folders=folders_of,
         statistics=STATISTICS,
+        own=own_of_report,
         code=code_of("salstm.exports:write"),
     shell:
         "python -m salstm export {params.folders} --statistics {params.statistics:q}"
-        " --out {output} --log {log}"
+        " --out {output} --log {log} {params.own}"
 
 
 rule page:
@@ -149,8 +152,9 @@ rule page:
         phantoms=PHANTOMS,
         templates=TEMPLATES,
         statistics=STATISTICS,
+        own=own_of_report,
         code=code_of("salstm.report"),
     shell:
         "python -m salstm report {params.folders} --figures {input.figures}"
         " --phantoms {params.phantoms:q} --statistics {params.statistics:q}"
-        " --out {output} --log {log}"
+        " --out {output} --log {log} {params.own}"

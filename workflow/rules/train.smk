@@ -15,8 +15,7 @@ rule train:
         **GPU_JOB,
         runtime=minutes_of_training,
     params:
-        # One string: a plan formats every field of every command three times.
-        cell="--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}",
+        cell=cell_of,
         recipe=recipe_of,
         code=code_of_training,
     shell:
