@@ -1,94 +1,108 @@
-"""Preparation of photographs of ISIC2018's sizes: CPU seconds, bytes and peak memory; our zoom against scipy's.
+"""Preparing raw data against another checkout, side by side: CPU time, peak memory, and whether the bytes are the same.
 
-    python benchmarks/preparing.py data/raw/isic2018
+    python -m benchmarks.preparing ../other acdc=data/raw/acdc isic2018=data/raw/isic2018
 
-The images that are there are enlarged to sizes that the official archives have (540 to 6748 pixels a side), because a
-copy may be cropped; then read and resized to 256 as ``prepare`` does. Ratios are medians of interleaved pairs. CPU
-seconds, because a shared machine's wall time says little: divide by the threads.
+Each run is a process of its own, ours and theirs in turn; ratios are medians of ours through theirs of each pair. CPU
+seconds are those of ``salstm.data.datasets.prepare`` on one thread, without Python's start; memory is a process's peak.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import resource
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from scipy.ndimage import zoom
-
+OURS = Path(__file__).parent.parent
+SIZES = {"synapse": None, "acdc": 224, "isic2018": 256, "cvc_clinicdb": 352}
+JOB = """
+import json, resource, sys, time
 from salstm.data import datasets
-from salstm.data.readers import isic2018
-from salstm.data.resize import resize
-
-SIDE = 256
-SIZES = ((1022, 767), (3008, 2000), (6688, 4439))
-"""Width and height; all three stand in the official training set."""
-
-
-def enlarge(raw: Path, folder: Path, size: tuple[int, int], images: int) -> None:
-    """Write an official layout of enlarged copies."""
-    for identity, pair in list(isic2018._pairs(raw).items())[:images]:
-        for source, name, form in zip(
-            pair,
-            (f"ISIC2018_Task1-2_Training_Input/{identity}.jpg",
-             f"ISIC2018_Task1_Training_GroundTruth/{identity}_segmentation.png"),
-            (Image.Resampling.BICUBIC, Image.Resampling.NEAREST), strict=True,
-        ):  # fmt: skip
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with Image.open(source) as picture:
-                picture.resize(size, form).save(path)
+name, raw, folder, size = sys.argv[1:]
+split = {"name": "groups", "validation": 0.0, "test": 0.0, "seed": 0}
+listed = datasets.raw_manifest(name, raw)
+start = time.process_time()
+datasets.prepare(name, raw, folder, split=split, size=json.loads(size), manifest=listed)
+seconds = time.process_time() - start
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
 
 
-def timed(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
+@dataclass(frozen=True)
+class Run:
+    """One preparation.
+
+    Attributes:
+        seconds: of CPU time.
+        megabytes: at the peak.
+        arrays: the store's files with their hashes.
+        cases: its table.
+    """
+
+    seconds: float
+    megabytes: float
+    arrays: dict[str, str]
+    cases: str
 
 
-def zooms(size: tuple[int, int], pairs: int) -> tuple[float, float]:
-    """Seconds of ours for one plane, and how many times scipy's it is faster."""
-    plane = np.random.default_rng(0).uniform(0, 255, size[::-1]).astype(np.float32)
-    factors = (SIDE / plane.shape[0], SIDE / plane.shape[1])
-    resize(plane, SIDE, SIDE, 3)  # the operators are made once a size
-    found = [
-        (timed(lambda: zoom(plane, factors, order=3)), timed(lambda: resize(plane, SIDE, SIDE, 3)))
-        for _ in range(pairs)
-    ]
-    return statistics.median(b for _, b in found), statistics.median(a / b for a, b in found)
+def run(checkout: Path, dataset: str, raw: Path) -> Run:
+    """Prepare a raw folder with the code of a checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "store"
+        words = (dataset, str(raw.resolve()), str(folder), json.dumps(SIZES[dataset]))
+        done = subprocess.run(
+            [sys.executable, "-c", JOB, *words],
+            cwd=name, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{checkout}: {done.stderr[-2000:]}")
+        arrays = json.loads((folder / "manifest.json").read_text())["arrays"]
+        hashes = {file: entry["sha256"] for file, entry in arrays.items()}
+        table = (folder / "cases.csv").read_text(encoding="utf-8")
+    return Run(*json.loads(done.stdout), hashes, table)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description="Cost of preparing ISIC2018.")
-    arguments.add_argument("raw", type=Path)
-    arguments.add_argument("--images", type=int, default=3)
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--pairs", type=int, default=3)
-    args = arguments.parse_args()
-    print(
-        f"{'width x height':<16}{'zoom ms':>9}{'x scipy':>9}{'s/image':>9}{'kB native':>11}{'kB bytes':>10}"
-    )
-    for size in SIZES:
-        plane, faster = zooms(size, args.pairs)
-        with tempfile.TemporaryDirectory() as name:
-            raw, folder = Path(name) / "raw", Path(name) / "store"
-            enlarge(args.raw, raw, size, args.images)
-            split = {"name": "groups", "validation": 0.2, "test": 0.2}
-            options = {"split": split, "size": SIDE, "manifest": {}, "threads": args.threads}
-            prepare = functools.partial(datasets.prepare, "isic2018", raw, folder, **options)
-            seconds = timed(prepare) / args.images
-            native = (folder / "native.npy").stat().st_size / args.images
+def compared(pairs: list[tuple[Run, Run]]) -> dict[str, float | bool]:
+    """Medians of what ours and theirs took, of the ratios, and whether both wrote the same."""
+    return {
+        "seconds": statistics.median(ours.seconds for ours, _ in pairs),
+        "time": statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs),
+        "megabytes": statistics.median(ours.megabytes for ours, _ in pairs),
+        "memory": statistics.median(ours.megabytes / theirs.megabytes for ours, theirs in pairs),
+        "same": all(
+            (ours.arrays, ours.cases) == (theirs.arrays, theirs.cases) for ours, theirs in pairs
+        ),
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("checkout", type=Path, help="the other one")
+    parser.add_argument("raw", nargs="+", help="<dataset>=<raw folder>")
+    parser.add_argument("--pairs", type=int, default=3)
+    args = parser.parse_args(arguments)
+    print(f"{'dataset':<14}{'CPU s':>8}{'ratio':>8}{'MB':>8}{'ratio':>8}  bytes")
+    for entry in args.raw:
+        dataset, _, raw = entry.partition("=")
+        places = (OURS, args.checkout.resolve())
+        pairs = []
+        for at in range(args.pairs):
+            order = places if at % 2 else places[::-1]
+            done = {place: run(place, dataset, Path(raw)) for place in order}
+            pairs.append((done[places[0]], done[places[1]]))
+        row = compared(pairs)
+        same = "the same" if row["same"] else "DIFFERENT"
         print(
-            f"{size[0]:>5} x {size[1]:<8}{plane * 1e3:>9.0f}{faster:>9.1f}{seconds:>9.2f}"
-            f"{native / 1e3:>11.1f}{size[0] * size[1] / 1e3:>10.0f}"
+            f"{dataset:<14}{row['seconds']:>8.2f}{row['time']:>8.2f}"
+            f"{row['megabytes']:>8.0f}{row['memory']:>8.2f}  {same}",
+            flush=True,
         )
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
 if __name__ == "__main__":

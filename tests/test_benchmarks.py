@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 import baselines
-from benchmarks import figures, gpu, modules, precisions, reference
+from benchmarks import figures, gpu, modules, precisions, preparing, reference
 from benchmarks.figures import Figure
 from salstm import config as configuration
+from salstm.data import phantoms
 from salstm.modules import attach
 from salstm.modules.wrapper import Attached
 
@@ -33,6 +35,17 @@ def test_the_reference_is_the_same_function_as_ours():
         with torch.no_grad(), reference.double_loop():
             expected = reference.Reference(ours)(images)
         assert torch.allclose(ours(images), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_preparing_is_compared_with_another_checkout_down_to_the_bytes(tmp_path):
+    phantoms.acdc(tmp_path / "raw", patients=2, size=(32, 40), slices=(5, 6))
+    ours = preparing.run(ROOT, "acdc", tmp_path / "raw")
+    assert ours.arrays["images.npy"] != ours.arrays["labels.npy"]
+    slow = dataclasses.replace(ours, seconds=4 * ours.seconds, megabytes=2 * ours.megabytes)
+    found = preparing.compared([(ours, ours), (ours, slow), (ours, slow)])
+    assert (found["time"], found["memory"], found["same"]) == (0.25, 0.5, True)
+    other = dataclasses.replace(ours, arrays={**ours.arrays, "labels.npy": "0"})
+    assert not preparing.compared([(ours, other)])["same"]
 
 
 def test_figures_are_kept_by_machine_and_replaced_by_name(tmp_path, monkeypatch):

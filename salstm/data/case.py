@@ -89,8 +89,10 @@ class Case:
 
 
 def voxels_of(label: np.ndarray) -> list[int]:
-    """How many voxels each number from 0 to the highest has; ten times faster than sorting."""
-    return [int((label == number).sum()) for number in range(int(label.max()) + 1)]
+    """How many voxels each number from 0 to the highest has; much faster than sorting."""
+    import numpy as np
+
+    return [int(np.count_nonzero(label == number)) for number in range(int(label.max()) + 1)]
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:

@@ -241,15 +241,7 @@ def raw_manifest(name: str, raw: Path | str, threads: int = 4) -> dict[str, dict
         FileNotFoundError: the data, or one of its files, is missing; says what to get and where to
             put it.
     """
-    from salstm.data.readers.npy import sha256
-
-    paths = reader(name, raw).files(raw)
-    with ThreadPoolExecutor(threads) as pool:
-        hashes = pool.map(sha256, paths)
-        return {
-            path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": found}
-            for path, found in zip(paths, hashes, strict=True)
-        }
+    return _listed(reader(name, raw).files(raw), raw, threads)
 
 
 def prepare(
@@ -289,8 +281,9 @@ def prepare(
     from salstm.data import guards, splits, writing
 
     source = reader(name, raw)
-    before = _states(source.files(raw))
-    files = raw_manifest(name, raw, threads)
+    paths = source.files(raw)
+    before = _states(paths)
+    files = _listed(paths, raw, threads)
     _check_same(raw, manifest if manifest is not None else files, files)
     identities = source.identities(raw)
     official = getattr(source, "official", None)
@@ -340,6 +333,18 @@ def prepare(
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
         raise ValueError(f"{changed[0]}: changed while it was read; {_AGAIN}")
+
+
+def _listed(paths: Sequence[Path], raw: Path | str, threads: int) -> dict[str, dict[str, Any]]:
+    """Size and hash of files, by their place below ``raw``."""
+    from salstm.data.readers.npy import sha256
+
+    with ThreadPoolExecutor(threads) as pool:
+        hashes = pool.map(sha256, paths)
+        return {
+            path.relative_to(raw).as_posix(): {"size": path.stat().st_size, "sha256": found}
+            for path, found in zip(paths, hashes, strict=True)
+        }
 
 
 _AGAIN = "run the same command again (by hand: fetch, then prepare)"

@@ -105,8 +105,13 @@ def _positions(old: int, new: int) -> np.ndarray:
 
 def _along_rows(array: np.ndarray, height: int, order: int) -> np.ndarray:
     """Resize the last axis but one: ``(..., H, W)`` of any type to float64 ``(..., height, W)``."""
-    blocks = _blocks(array.shape[-2], height, order)
-    return np.concatenate([block @ array[..., reach, :] for reach, block in blocks], axis=-2)
+    result = np.empty((*array.shape[:-2], height, array.shape[-1]))
+    first = 0
+    for reach, block in _blocks(array.shape[-2], height, order):
+        rows = array[..., reach, :].astype(np.float64)
+        np.matmul(block, rows, out=result[..., first : first + len(block), :])
+        first += len(block)
+    return result
 
 
 def _along_columns(array: np.ndarray, width: int, order: int) -> np.ndarray:

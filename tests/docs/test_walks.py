@@ -21,8 +21,8 @@ COPIED = ("salstm", "baselines", "workflow", "profiles", "tests", "Snakefile", "
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "golden", "slurm")
 BLOCK = re.compile(r"^( *)```(\w+)(?: (\S+))?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TOUCHED = {"metric": 2, "variant": 3, "dataset": 6, "loss": 2}
-"""Files of each walk but for the configuration that shows a metric or trains a variant or with a loss; of a dataset with
-the configuration of one that needs no code."""
+"""Files of each walk but for the configuration that shows a metric or trains a variant or with a loss; of a dataset
+with the configuration of one that needs no code."""
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:

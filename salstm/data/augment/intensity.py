@@ -30,11 +30,14 @@ def minmax99(image: np.ndarray) -> np.ndarray:
     Returns:
         ``(D, H, W)`` float32 in [0, 1].
     """
-    image = image.astype(np.float32)
+    image = image.astype(np.float32, copy=False)
     low, high = float(image.min()), float(np.percentile(image, 99))
     if high <= low:
         return np.zeros_like(image)
-    return ((np.minimum(image, high) - low) / (high - low)).astype(np.float32)
+    scaled = np.minimum(image, np.float32(high))
+    scaled -= np.float32(low)
+    scaled /= np.float32(high - low)
+    return scaled
 
 
 def hu(image: np.ndarray) -> np.ndarray:

@@ -148,13 +148,24 @@ def _parts(label: np.ndarray, numbers: Mapping[str, int]) -> dict[str, _Part]:
 
 def _shown(label: np.ndarray) -> dict[int, _Part]:
     """Each number that is large enough to say something."""
-    places = np.nonzero(label)
-    values = label[places]
-    count = np.bincount(values, minlength=256)
-    sums = [np.bincount(values, weights=place, minlength=256) for place in places]
+    count, sums = np.zeros(256, dtype=np.int64), np.zeros((3, 256))
+    for z, plane in enumerate(label):  # places of a whole CT would take thirty times its memory
+        rows, columns = (np.flatnonzero(plane.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            continue
+        box = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        places = np.nonzero(box)
+        values = box[places].astype(np.intp)
+        here = np.bincount(values, minlength=256)
+        count += here
+        sums[0] += z * here
+        for axis, (place, first) in enumerate(
+            zip(places, (rows[0], columns[0]), strict=True), start=1
+        ):
+            sums[axis] += np.bincount(values, weights=place, minlength=256) + first * here
     ends = np.bincount(label[[0, -1]].ravel(), minlength=256) > 0
     return {
-        int(k): _Part(int(count[k]), np.array([one[k] for one in sums]) / count[k], bool(ends[k]))
+        int(k): _Part(int(count[k]), sums[:, k] / count[k], bool(ends[k]))
         for k in np.flatnonzero(count >= LEAST)
     }
 

@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
         shape = _shape(path, checked)
         _check_numbers(path, checked)
         _check_length(checked, len(content))
-        array = np.asanyarray(kind.from_bytes(content).dataobj).reshape(shape, order="F")
+        array = _scaled(content, checked, shape)
     except _RefusedError:
         raise
     except Exception as error:  # as above
@@ -70,6 +70,22 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
             f"{path}: has values that are not finite; delete the file and fetch it again"
         )
     return array, grid(path, raw, checked, shape)
+
+
+def _scaled(content: bytes, checked: Any, shape: tuple[int, int, int]) -> np.ndarray:
+    """The voxels as nibabel scales them, without the copy that it reads from a stream; read-only where not scaled."""
+    from nibabel.volumeutils import apply_read_scaling
+
+    count = int(np.prod(shape, dtype=object))
+    start = int(checked.get_data_offset())
+    stored = np.frombuffer(content, checked.get_data_dtype(), count, start)
+    slope, inter = (
+        default if value is None else value
+        for value, default in zip(checked.get_slope_inter(), (1.0, 0.0), strict=True)
+    )
+    return apply_read_scaling(
+        stored.reshape(shape, order="F"), np.asanyarray(slope), np.asanyarray(inter)
+    )
 
 
 class _RefusedError(ValueError):

@@ -75,7 +75,7 @@ class FlatWriter:
 def packed(labels: np.ndarray) -> np.ndarray:
     """A case's labels, compressed without loss: flat uint8.
 
-    A mask of six million pixels takes 15 kB (benchmarks/preparing.py).
+    A mask of six million pixels takes 15 kB (benchmarks/photographs.py).
     """
     content = zlib.compress(np.ascontiguousarray(labels).data)
     return np.frombuffer(content, dtype=np.uint8)

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -78,7 +78,7 @@ def volume(path: Path, array: np.ndarray, codes: str = "LPS", spacing: float = 8
         nibabel.orientations.axcodes2ornt(tuple("LPS")),
         nibabel.orientations.axcodes2ornt(tuple(codes)),
     )
-    image.as_reoriented(turn).to_filename(path)
+    image.as_reoriented(cast(Any, turn)).to_filename(path)
 
 
 def hearts(
