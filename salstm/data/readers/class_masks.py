@@ -9,13 +9,15 @@ import numpy as np
 
 from salstm.data.readers import pictures, samples
 from salstm.data.readers.labels import ROUNDING, as_labels
+from salstm.data.readers.masks import THRESHOLD
 
 
 def read(path: Path, classes: Mapping[str, int], shape: tuple[int, ...]) -> np.ndarray:
     """Read the mask of a picture.
 
-    The stored numbers count: those of a palette, or of grey. Of a single class a mask may also be in black and
-    white, smoothed or not, or transparent, as ``pictures.read_mask`` takes it.
+    The stored numbers count: those of a palette, or of grey; where both fit and differ, the mask is refused. Of a
+    single class the colours of a palette count, not its numbers, and a mask may also be in black and white, smoothed
+    or not, or transparent, as ``pictures.read_mask`` takes it.
 
     Args:
         path: the file.
@@ -30,22 +32,47 @@ def read(path: Path, classes: Mapping[str, int], shape: tuple[int, ...]) -> np.n
         ValueError: damaged, of another shape, or values that are no class's.
     """
     found = samples.read(path)
-    values = found.colour if found.index is None else found.index
-    if values.ndim == 3 and (values == values[..., :1]).all():
-        values = values[..., 0]
-    if values.shape[:2] != tuple(shape):
+    if found.colour.shape[:2] != tuple(shape):
         raise ValueError(
-            f"{path}: {values.shape[:2]} pixels, its picture has {tuple(shape)} (rows, columns); both must be alike"
+            f"{path}: {found.colour.shape[:2]} pixels, its picture has {tuple(shape)} (rows, columns); both must be "
+            f"alike"
         )
     numbers = {0, *classes.values()}
-    distinct = set(np.unique(values).tolist()) if values.ndim == 2 else set()
-    plain = found.alpha is None or (found.alpha == found.alpha[:1, :1]).all()
-    if values.ndim == 2 and distinct <= numbers and plain:
-        return renumbered(values, classes)
-    if len(classes) == 1 and (values.ndim == 3 or not plain or max(distinct) > 127):
-        return pictures.read_mask(path, shape)
-    what = "several colours" if values.ndim == 3 else f"the values {_listed(distinct - numbers)}"
-    raise ValueError(f"{path}: has {what}; {named(classes)} and 0 are expected; {CURE}")
+    opaque = found.alpha is None or bool((found.alpha == found.alpha[:1, :1]).all())
+    stored = [one for one in (found.index, _grey(found.colour)) if one is not None]
+    fitting = [one for one in stored if opaque and set(np.unique(one).tolist()) <= numbers]
+    if len(classes) == 1 and (found.index is not None or not fitting):
+        return _single(path, classes, shape, stored)
+    if not fitting:
+        what = (
+            f"the values {_listed(set(np.unique(stored[0]).tolist()) - numbers)}"
+            if stored
+            else "colours"
+        )
+        raise ValueError(f"{path}: has {what}; {named(classes)} and 0 are expected; {CURE}")
+    if (fitting[0] != fitting[-1]).any():
+        raise ValueError(
+            f"{path}: the numbers of its palette and its grey values show two different masks; save it as grey"
+        )
+    return renumbered(fitting[0], classes)
+
+
+def _single(
+    path: Path, classes: Mapping[str, int], shape: tuple[int, ...], stored: list[np.ndarray]
+) -> np.ndarray:
+    """A mask of one class in black and white; what is neither white nor the class's number is refused."""
+    highest = max((int(one.max(initial=0)) for one in stored), default=255)
+    if 1 < highest <= THRESHOLD and highest not in classes.values():
+        raise ValueError(
+            f"{path}: has the values {highest}; {named(classes)} and 0 are expected; {CURE}"
+        )
+    return pictures.read_mask(path, shape)
+
+
+def _grey(colour: np.ndarray) -> np.ndarray | None:
+    if colour.ndim == 2:
+        return colour
+    return colour[..., 0] if (colour == colour[..., :1]).all() else None
 
 
 CURE = "correct the mask, or the numbers in datasets.<name>.classes"

@@ -212,6 +212,29 @@ def test_one_class_may_have_its_number_or_be_white(value, tmp_path):
     assert (found["1"].label[0] == (square() > 0)).all()
 
 
+@pytest.mark.parametrize("first_is_white", [True, False])
+def test_of_one_class_the_colours_of_a_palette_count(first_is_white, tmp_path):
+    picture(tmp_path / "images/1.png")
+    truth = square() > 0
+    image = Image.fromarray((truth != first_is_white).astype(np.uint8)).convert("L")
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette([255] * 3 + [0] * 3 if first_is_white else [0] * 3 + [255] * 3)
+    (tmp_path / "masks").mkdir()
+    image.save(tmp_path / "masks/1.png")
+    assert (cases(tmp_path)["1"].label[0] == truth).all()
+
+
+def test_a_palette_whose_numbers_and_greys_are_two_masks_is_refused(tmp_path):
+    picture(tmp_path / "images/1.png")
+    values = GENERATOR.choice([0, 1, 2], (12, 16)).astype(np.uint8)
+    image = Image.frombytes("P", (16, 12), values.tobytes())
+    image.putpalette([2, 2, 2, 1, 1, 1, 0, 0, 0])
+    (tmp_path / "masks").mkdir()
+    image.save(tmp_path / "masks/1.png")
+    with pytest.raises(ValueError, match=r"masks/1.png: .*two different masks"):
+        cases(tmp_path, classes={"a": 1, "b": 2})
+
+
 def test_a_mask_without_foreground_is_a_case(tmp_path):
     picture(tmp_path / "images/1.png")
     mask(tmp_path / "masks/1.png", np.zeros((12, 16)))
