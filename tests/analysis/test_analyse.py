@@ -240,3 +240,19 @@ def test_exports_of_nothing(tmp_path):
     exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, {}, tmp_path / "data")
     assert json.loads((tmp_path / "data/summary.json").read_text()) == {}
     assert (tmp_path / "data/challenger_paper_dice.csv").read_text().count("\n") == 1
+
+
+def test_made_up_data_are_known_without_being_told(tmp_path):
+    folder = synthetic.collect(tmp_path, Made(seeds=(0, 1, 2)))
+    cells: Any = pd.read_csv(folder / "cells.csv")
+    cells.assign(phantom=cells["dataset"] == "acdc").to_csv(folder / "cells.csv", index=False)
+    claims = synthetic.claims(folder / "claims.yaml")
+    analyse.write(folder, claims, {"resamples": 100}, synthetic.GRID)
+    judged = results.judged(folder, "claims").set_index("claim")
+    assert judged.loc["better", "missing"].str.startswith("phantom data: acdc").all()
+    assert set(results.judged(folder, "comparisons")["verdict"]) == {"undecided"}
+    assert set(results.judged(folder, "pairs")["verdict"]) == {"undecided"}
+    # said once, where the configuration says it, too
+    analyse.write(folder, claims, {"resamples": 100}, synthetic.GRID, ["phantom data: acdc"])
+    judged = results.judged(folder, "claims").set_index("claim")
+    assert (judged.loc["better", "missing"].str.count("phantom data") == 1).all()
