@@ -185,7 +185,7 @@ def family(studies: int) -> Iterator[dict[str, float | str]]:
         (seeds, spread, sigma) for seeds in (3, 5) for spread in SPREADS for sigma in SIGMAS
     ):
         generator = np.random.default_rng([2, at])
-        found: dict[str, list[Floats]] = {}
+        found: dict[str, list[NDArray[np.bool_]]] = {}
         for _ in range(studies // BATCH):
             smallest: dict[str, Floats] = {}
             for name in ("n12", "n20", "n259"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from salstm.analysis.results import Frame, Series
 from salstm.vocabulary import PLAIN
 
 KEYS = ("group", "case", "class")
@@ -28,7 +29,7 @@ class Pairs:
         unpaired: cases of either variant that the table has not.
     """
 
-    table: pd.DataFrame
+    table: Frame
     trainings: tuple[np.ndarray, np.ndarray]
     left_out: int
     unpaired: int
@@ -39,13 +40,13 @@ class Pairs:
         return min(map(len, self.trainings))
 
 
-def spread(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+def spread(rows: Frame, metric: str) -> Frame:
     """The values of one network, a row per case and class, a column per variant and seed; NaN where there is none."""
     wide = rows.pivot(index=list(KEYS), columns=["variant", "seed"], values=metric)
     return wide.sort_index(axis=1).astype(np.float64)
 
 
-def paired(values: pd.DataFrame, module: str) -> Pairs:
+def paired(values: Frame, module: str) -> Pairs:
     """Pair a module with plain: on the cases and classes that every training of both has.
 
     Args:
@@ -68,7 +69,7 @@ def paired(values: pd.DataFrame, module: str) -> Pairs:
     return Pairs(table, (plain, changed), len(both) - len(whole), named - len(cases))
 
 
-def per_case(values: pd.DataFrame) -> pd.Series:
+def per_case(values: Frame) -> Series:
     """The value of every case over the classes and trainings of one algorithm.
 
     Args:
@@ -83,7 +84,7 @@ def per_case(values: pd.DataFrame) -> pd.Series:
     return pd.Series(means, index=pd.MultiIndex.from_frame(cases), dtype=np.float64)
 
 
-def _cases(values: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+def _cases(values: Frame) -> tuple[Frame, np.ndarray]:
     """The cases, sorted, and what takes (case, class) rows to cases: (cases, rows)."""
     index = values.index.to_frame(index=False)
     cases = index.loc[:, ["group", "case"]].drop_duplicates(ignore_index=True)
@@ -96,11 +97,11 @@ def _cases(values: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     return cases, weights
 
 
-def _by_case(values: pd.DataFrame, weights: np.ndarray, cases: int) -> np.ndarray:
+def _by_case(values: Frame, weights: np.ndarray, cases: int) -> np.ndarray:
     return (weights @ values.to_numpy(dtype=np.float64)).T.reshape(values.shape[1], cases)
 
 
-def algorithms(rows: pd.DataFrame, metric: str, names: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def algorithms(rows: Frame, metric: str, names: Sequence[tuple[str, str]]) -> Frame:
     """`per_case` of every network and variant of a dataset: a row per group and case, NaN where there is no value."""
     columns = ["baseline", "variant", "seed"]
     wide = rows.pivot(index=list(KEYS), columns=columns, values=metric).sort_index(axis=1)

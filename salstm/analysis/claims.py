@@ -18,7 +18,7 @@ import pandas as pd
 from salstm import vocabulary
 from salstm.analysis import comparisons, losses, statistics
 from salstm.analysis.comparisons import BETTER, KEY, WORSE, Family
-from salstm.analysis.results import Collected, dataset_name
+from salstm.analysis.results import Collected, Frame, dataset_name
 from salstm.columns import COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.vocabulary import METRICS, PLAIN, VARIANTS
@@ -268,7 +268,7 @@ def _mean(
 
 def _fits(claim: Claim, module: str, measure: str, data: _Data) -> dict[str, Any]:
     """Every network's training loss clearly lower at its end: supported. One clearly higher: contradicted."""
-    table = losses.compare(data.collected.history, claim.grid, claim.modules, claim.against)
+    table: Frame = losses.compare(data.collected.history, claim.grid, claim.modules, claim.against)
     table = table.assign(p_holm=statistics.holm(table["p"].to_numpy(dtype=np.float64)))
     rows = table[table["module"] == module].to_dict("records")
     rule: dict[str, Any] = {"seeds": data.seeds, "limits": data.limits}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from salstm.analysis import case_values, statistics, trainings
 from salstm.analysis.case_values import Pairs
+from salstm.analysis.results import Frame, Series
 from salstm.columns import CELL, COLUMNS
 from salstm.evaluation import conventions
 from salstm.vocabulary import ATTENTION, DECLARED, METRICS, PLAIN, SELECTIONS, STRICT
@@ -106,7 +107,7 @@ def compare(
         part = _where(rows, dataset=dataset)
         noise = training_noise(part, family.metrics)
         for baseline in baselines:
-            cell = _where(part, baseline=baseline)
+            cell: Frame = _where(part, baseline=baseline)
             spreads = {name: case_values.spread(cell, name) for name in family.metrics}
             for module in family.modules:
                 for metric in family.metrics:
@@ -167,7 +168,7 @@ def training_noise(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[tuple[str
         rows: scored rows of one dataset, under one selection.
         metrics: the columns.
     """
-    known = over_seeds(rows, metrics).dropna(subset="sd")
+    known: Frame = over_seeds(rows, metrics).dropna(subset="sd")
     known = known.assign(free=known["seeds"] - 1, sum=(known["seeds"] - 1) * known["sd"] ** 2)
     found = {}
     for metric, part in known.groupby("metric"):
@@ -329,7 +330,7 @@ def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
     return "" if cases else "no case with a defined value in every training"
 
 
-def _mean(values: pd.Series) -> float:
+def _mean(values: Series) -> float:
     return float(np.mean(values.to_numpy())) if len(values) else math.nan
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from salstm.analysis import trainings
+from salstm.analysis.results import Frame
 from salstm.columns import CELL
 
 END = 0.1
@@ -17,11 +18,11 @@ END = 0.1
 
 
 def compare(
-    history: pd.DataFrame,
+    history: Frame,
     grid: Mapping[str, Sequence[str]],
     modules: Sequence[str],
     against: str,
-) -> pd.DataFrame:
+) -> Frame:
     """Compare the logarithms of the losses at the end: networks differ in scale. Only trainings vary here.
 
     Args:
@@ -50,7 +51,7 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def at_the_end(history: pd.DataFrame) -> pd.DataFrame:
+def at_the_end(history: Frame) -> Frame:
     """The mean loss over the last `END` of each training's epochs: a column per identity, loss and log (NaN at 0)."""
     keys = [*CELL, "seed"]
     last = history.groupby(keys)["epoch"].transform("max")
@@ -60,7 +61,7 @@ def at_the_end(history: pd.DataFrame) -> pd.DataFrame:
     return ends.assign(log=np.log(np.where(values > 0, values, np.nan)))
 
 
-def _noise(means: pd.DataFrame, dataset: str) -> dict[str, tuple[float, float]]:
+def _noise(means: Frame, dataset: str) -> dict[str, tuple[float, float]]:
     """Variance of a training's log loss and its degrees of freedom, by network of a dataset."""
     part = means[(means.index.get_level_values("dataset") == dataset) & (means["count"] > 1)]
     part = part.assign(free=part["count"] - 1, sum=part["var"] * (part["count"] - 1))

@@ -55,10 +55,13 @@ def measured(comparisons: Frame, dataset: str) -> Noise | None:
         return None
     meets = 2 * rows["interaction"] / rows["seeds"]
     lasting = np.maximum(rows["group_error"] ** 2 - meets, 0)
-    medians = [
-        float(np.median(one)) for one in (lasting, rows["interaction"], rows["seed_sd"] ** 2)
-    ]
-    return Noise(int(rows["groups"].median()), *medians, f"measured, {len(rows)} comparisons")
+    return Noise(
+        int(rows["groups"].median()),
+        lasting=float(np.median(lasting)),
+        interaction=float(np.median(rows["interaction"])),
+        training=float(np.median(rows["seed_sd"] ** 2)),
+        source=f"measured, {len(rows)} comparisons",
+    )
 
 
 def assumed(groups: int) -> Noise:

@@ -180,9 +180,7 @@ def _pairs(
         np.nansum(gains, axis=0), known.sum(0), out=np.full(len(places), np.nan), where=known.any(0)
     )
     alone = statistics.sign_flips(gains, values.groups, generator, resamples)
-    p = np.array(
-        [_p(values, *one, gain) for *one, gain in zip(first, second, gains.T, strict=True)]
-    )
+    p = np.array([_p(values, pair, gain) for pair, gain in zip(places, gains.T, strict=True)])
     level, seeds, limits = rule
     for (left, right), gain, raw, holm, flipped in zip(
         places, means, p, statistics.holm(p), alone, strict=True
@@ -204,8 +202,9 @@ def _pairs(
         }
 
 
-def _p(values: Values, left: int, right: int, gains: np.ndarray) -> float:
+def _p(values: Values, pair: tuple[int, int], gains: np.ndarray) -> float:
     """The p of a pair with the variance of trainings and patients; NaN for one seed."""
+    left, right = pair
     data = statistics.clusters(gains, values.groups)
     if min(values.seeds[left], values.seeds[right]) < 2 or len(data.sums) < 2:
         return math.nan

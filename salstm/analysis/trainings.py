@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Numbers = Floats | np.float64
 POWER = 0.8
 """Share of the studies that find a gain which counts as detectable."""
 STEPS = 20
@@ -87,7 +88,7 @@ def detectable(error: float, degrees: float, level: float, tests: int) -> float:
 
 
 def combined(
-    groups: Floats, free: Floats, trainings: Floats, degrees: Floats
+    groups: Numbers, free: Numbers, trainings: Numbers, degrees: Numbers
 ) -> tuple[Floats, Floats]:
     """The standard error of two independent parts, and Satterthwaite's degrees of freedom.
 

@@ -1,6 +1,7 @@
 """Effects: pairs, seeds, classes and cases by hand; gaps are named and still count."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ PLAIN = {("g1", "a", "x"): (0.5, 4), ("g1", "a", "y"): (0.7, 2), ("g2", "b", "x"
 BETTER = {("g1", "a", "x"): (0.7, 3), ("g1", "a", "y"): (0.8, 3), ("g2", "b", "x"): (0.5, 9)}
 
 
-def paired(*frames, metric="dice"):
+def paired(*frames, metric="dice") -> Any:
     return case_values.paired(case_values.spread(pd.concat(frames), metric), "salstm")
 
 
@@ -141,7 +142,7 @@ def test_an_organ_that_is_invented_points_the_same_way_in_test_and_table():
         "records"
     )
     means = conventions.average(conventions.under_protocol(scores, "strict"), ["dice", "hd95"])
-    table = means.groupby("variant")[["dice", "hd95"]].mean()
+    table: Any = means.groupby("variant")[["dice", "hd95"]].mean()
     for row, metric in ((dice, "dice"), (far, "hd95")):
         assert row["difference"] == pytest.approx(
             table.loc["salstm", metric] - table.loc["plain", metric]
