@@ -216,6 +216,13 @@ def plan(args: argparse.Namespace) -> None:
 
     checked = _checked(args.config)
     results = args.results or Path("results") / checked["name"]
+    if args.power:
+        from salstm.analysis import power
+        from salstm.analysis.results import judged
+
+        compared = judged(results / "collected" / checked["name"], "comparisons")
+        sys.stdout.write(power.table(checked, compared, results))
+        return
     probed = results / "probe.csv"
     if args.probe:
         from salstm import devices

@@ -198,6 +198,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "action": "store_true",
             "help": "first time 20 iterations of each network and variant on this machine",
         },
+        "--power": {
+            "action": "store_true",
+            "help": "instead: the smallest gain in Dice that this grid can detect, for 3, 5 and 10 seeds",
+        },
         **THREADS,
         **DEVICE,
     },

@@ -28,9 +28,6 @@ KINDS: dict[str, Kind] = {
 }
 """The keys of a recipe that are a name with parameters."""
 
-LESS = {"epochs": "fewer epochs", "size": "smaller images"}
-"""Keys of which less is a smaller run: what a reduced run reduces."""
-
 Border = Literal["replicate", "authors"]
 Problem = tuple[str, str]
 """A key of a recipe, such as ``loss.kernel``, and what is wrong with it."""
@@ -183,39 +180,6 @@ def pieces(count: int, most: int | None) -> list[int]:
     """
     number = -(-count // (most or count))
     return [count // number + (place < count % number) for place in range(number)]
-
-
-def limits(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
-    """Why a run cannot decide about accuracy, whatever it finds: phantom data, or less than the paper's recipe.
-
-    Args:
-        config: the configuration of the run.
-        paper: the configuration without what was laid over it.
-
-    Returns:
-        A sentence for each reason; none for a whole run. Networks that the paper's grid has not are no reason: no
-        claim is about them.
-    """
-    datasets = [dataset for dataset, chosen in config["grid"].items() if chosen]
-    phantoms = [one for one in datasets if config["datasets"][one].get("phantom")]
-    reasons = [f"phantom data: {', '.join(phantoms)}"] if phantoms else []
-    pairs = [
-        (
-            f"{dataset}/{baseline}",
-            *(_resolved(one, dataset, baseline, PLAIN) for one in (config, paper)),
-        )
-        for dataset in datasets
-        for baseline in config["grid"][dataset]
-        if baseline in paper["grid"].get(dataset, ())
-    ]
-    for key, words in LESS.items():
-        less = [
-            f"{cell} {run[key]} of {full[key]}" for cell, run, full in pairs if run[key] < full[key]
-        ]
-        if less:
-            more = f" and {len(less) - 1} more" if len(less) > 1 else ""
-            reasons.append(f"{words} than in config.yaml: {less[0]}{more}")
-    return reasons
 
 
 @cache

@@ -282,7 +282,7 @@ PROTOCOLS: dict[str, Protocol] = _named(
         STRICT,
         "penalty",
         "best_val",
-        "Weights chosen on the validation set; all slices in native size, misses penalised; only "
+        "Weights chosen on the validation set; all slices in native size, misses and inventions penalised; only "
         "where the split keeps patients and video sequences whole.",
         whole_groups=True,
     ),

@@ -172,6 +172,7 @@ def _cell(made: Made, identity: dict) -> dict:
         "parameters": 7_000_000 + 1_640_000 * (identity["variant"] != "plain") if known else None,
         "seconds": 12.5 if known else None,
         "pretrained": identity["baseline"] not in SCRATCH if known else None,
+        "phantom": False,
         "recipe": "0123456789abcdef" if known else None,
         "command": "python -m salstm train --recipe '{\"a\":1}'" if known else None,
     }

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import baselines
-from benchmarks import figures, gpu, modules, precisions, preparing, reference
+from benchmarks import figures, gpu, modules, precisions, preparing, reference, verdicts
 from benchmarks.figures import Figure
 from salstm import config as configuration
 from salstm.data import phantoms
@@ -25,6 +25,25 @@ def test_the_page_shows_figures_that_are_kept():
     shown = (ROOT / figures.PAGE).read_text(encoding="utf-8").split(figures.MARKS[0])[1]
     kept = [figures.markdown(path) for path in figures.TARGET.glob("bench-*.csv")]
     assert shown.split(figures.MARKS[1])[0] in kept
+
+
+def test_the_statistics_page_shows_the_simulation_that_is_kept():
+    kept = (pd.read_csv(verdicts.TARGET / f"verdicts-{one}.csv") for one in ("coverage", "family"))
+    shown = (
+        (ROOT / "docs/statistics.md").read_text(encoding="utf-8").split("<!-- verdicts -->\n")[1]
+    )
+    assert shown.split("<!-- /verdicts -->")[0] == verdicts.markdown(*kept)
+
+
+def test_the_kept_simulation_meets_its_aims():
+    """Coverage 93 to 98.5 %, type I at most 6.5 %, family error at most 5 %, for what decides."""
+    coverage, family = (
+        pd.read_csv(verdicts.TARGET / f"verdicts-{one}.csv") for one in ("coverage", "family")
+    )
+    ours = coverage[coverage["method"] == "trainings and patients"]["coverage"]
+    assert len(ours) == 2 * 2 * 3 * 4
+    assert ours.between(0.935, 0.985).all()
+    assert (family[family["method"] == "trainings and patients"]["any_clear"] <= 0.05).all()
 
 
 @pytest.mark.extended

@@ -231,7 +231,7 @@ def test_gains_without_seeds_or_without_anything(tmp_path):
     table = judged(folder, "comparisons")
     facts = forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
     assert facts is not None
-    assert "its noise is not known" in facts["caption"]
+    assert "whether the module helps cannot be said" in facts["caption"]
     assert "2 of 4 comparisons" in facts["caption"]
     assert forest.draw(table.assign(improvement=np.nan), {"acdc": "mm"}, "acdc", tmp_path) is None
 

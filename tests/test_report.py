@@ -197,7 +197,10 @@ def test_a_mean_over_different_units_is_not_given(tmp_path):
 
 def test_the_page_says_the_verdict_on_every_claim(tmp_path):
     words = Page(build(tmp_path, Made(), limits=["phantom data: acdc"])).words
-    assert "Does every network get better? SALSTM: undecided LSTMSA: undecided" in words
+    assert (
+        "get better? SALSTM: undecided (by Dice and HD95) LSTMSA: undecided (by Dice and HD95)"
+        in words
+    )
     assert "Phantom data: acdc; " in words
     assert "Missing for every undecided claim about accuracy: phantom data: acdc;" in words
     assert (

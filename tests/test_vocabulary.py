@@ -59,7 +59,7 @@ def test_a_metric_that_is_accepted_is_shown_wherever_metrics_are(site, name):
     assert f">{metric.axis('mm')}<" in (site / "figures/spread-acdc.svg").read_text()
     assert f">{metric.label}, " in (site / "figures/forest-acdc.svg").read_text()
     page = (site / "index.html").read_text()
-    assert f'colspan="4" scope="colgroup">{metric.label}</th>' in page
+    assert f'colspan="5" scope="colgroup">{metric.label}</th>' in page
     assert f'id="acdc_gains_{name}"' in page
 
 

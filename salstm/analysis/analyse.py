@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from salstm import limits as limiting
 from salstm.analysis import claims, comparisons, ranking, results
 from salstm.analysis.comparisons import Family
 from salstm.evaluation import conventions
@@ -39,8 +40,11 @@ def write(
         limits: why this run cannot decide about accuracy.
     """
     data = results.read(folder)
+    limits = [*limits, *_of_the_data(data, limits)]
     family = Family(**statistics)
-    table = comparisons.compare(data.scores, grid, family, np.random.default_rng(SEED))
+    said = claims.read(claims_file)
+    rule: dict[str, Any] = {"seeds": said.seeds, "limits": limits}
+    table = comparisons.compare(data.scores, grid, family, np.random.default_rng(SEED), **rule)
     facts = {"family": len(table), "level": family.level, "protocol": family.protocol}
     write_csv(folder / "comparisons.csv", table.assign(**facts))
     ranked = ranking.rank(
@@ -49,17 +53,23 @@ def write(
         np.random.default_rng(SEED),
         level=family.level,
         resamples=family.resamples,
+        **rule,
     )
     for name, frame in zip(("ranking", "shares", "pairs"), ranked, strict=True):
         write_csv(folder / f"{name}.csv", frame)
-    judged = claims.evaluate(
-        claims.read(claims_file),
-        data.scores,
-        data.cost,
-        family,
-        np.random.default_rng(SEED),
-        limits=limits,
-    )
+    judged = claims.evaluate(said, table, data, family, np.random.default_rng(SEED), limits=limits)
     write_csv(folder / "claims.csv", judged)
     counts = judged["verdict"].value_counts()
     log.info("claims: %s", ", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _of_the_data(data: results.Collected, known: Sequence[str]) -> list[str]:
+    """What the data themselves say against a verdict, also where the command was typed by hand."""
+    made = data.cells.loc[data.cells["phantom"].astype(str) == "True", "dataset"]
+    phantoms = [
+        one
+        for one in dict.fromkeys(made)
+        if not any(one in said for said in known if said.startswith("phantom data"))
+    ]
+    fewer = (limiting.fewer_cases(data.of(one).scores, one) for one in data.datasets)
+    return [limiting.phantom_data(phantoms)] * bool(phantoms) + [one for one in fewer if one]

@@ -50,7 +50,8 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
                 curves.append(curve.assign(**identity._asdict()))
         else:
             facts = _known(place)
-        states.append(_cell(identity, state, reason, facts))
+        row = _cell(identity, state, reason, facts)
+        states.append(row | {"phantom": _made_up(results / identity.dataset / "raw.json")})
         if facts:
             runs[identity.key] = facts
     frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
@@ -85,6 +86,14 @@ def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) ->
         "recipe": facts.get("recipe_digest"),
         "command": facts.get("command"),
     }
+
+
+def _made_up(listed: Path) -> bool:
+    """Whether the list of a dataset's raw files says that this program made them."""
+    try:
+        return bool(read_json(listed).get("phantom"))
+    except (ValueError, OSError):
+        return False
 
 
 def _state(place: Path) -> tuple[str, str]:

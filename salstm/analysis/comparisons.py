@@ -1,8 +1,7 @@
-"""What a module does to each network: paired differences with intervals, tests and seed noise.
+"""What a module does to each network: paired gains, with the variance of patients and of trainings.
 
-All functions take rows as `salstm.evaluation.conventions` scores them, and average in this order: seeds, then
-classes, then cases. A difference is module minus plain of the same case, class and seed; where one
-of the two is undefined or was not run, the pair is left out and counted.
+All functions take rows as `salstm.evaluation.conventions` scores them, and average in the tables' order: cases,
+classes, seeds. A difference is module minus plain on the same cases and classes (`salstm.analysis.case_values`).
 """
 
 from __future__ import annotations
@@ -10,18 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from salstm.analysis import statistics
+from salstm.analysis import case_values, statistics, trainings
+from salstm.analysis.case_values import Pairs
+from salstm.analysis.results import Frame, Series
 from salstm.columns import CELL, COLUMNS
 from salstm.evaluation import conventions
 from salstm.vocabulary import ATTENTION, DECLARED, METRICS, PLAIN, SELECTIONS, STRICT
 
 COMPARISON = COLUMNS["comparisons"][:-3]
 """Without what is the same in every row: family, level, protocol."""
+KEY = COMPARISON[:4]
+"""Dataset, network, module and metric: what names a comparison."""
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
+SEEDS = 3
+"""Trainings of each variant that a verdict needs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Family:
         protocol: name in `salstm.vocabulary.PROTOCOLS`.
         resamples: bootstrap and permutation draws.
         level: of the intervals; 1 - level is the level of the tests.
-        method: of the intervals, as in `salstm.analysis.statistics.interval`.
+        method: of the patients' intervals, as in `salstm.analysis.statistics.interval`.
     """
 
     modules: Sequence[str] = ATTENTION
@@ -45,11 +51,37 @@ class Family:
     method: str = "robust"
 
 
+def clear(
+    row: Mapping[str, Any], level: float, *, seeds: int = SEEDS, limits: Sequence[str] = ()
+) -> str:
+    """Whether a comparison is beyond chance: the one place where that is decided.
+
+    Args:
+        row: a comparison, with p_holm of its family.
+        level: of the intervals.
+        seeds: trainings of each variant that a verdict needs.
+        limits: why this run cannot decide about accuracy, whatever it finds.
+
+    Returns:
+        `BETTER` or `WORSE`; `UNDECIDED` where it may be chance, or the run cannot decide; empty where nothing was
+        compared.
+    """
+    if math.isnan(row["improvement"]):
+        return ""
+    able = row["seeds"] >= seeds and not row["unpaired"] and not limits
+    if not (able and row["p_holm"] <= 1 - level):
+        return UNDECIDED
+    return BETTER if row["improvement"] > 0 else WORSE
+
+
 def compare(
     scores: pd.DataFrame,
     grid: Mapping[str, Sequence[str]],
     family: Family,
     generator: np.random.Generator,
+    *,
+    seeds: int = SEEDS,
+    limits: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Compare every module with plain on every network, and adjust for all of these tests.
 
@@ -58,53 +90,94 @@ def compare(
         grid: dataset -> its networks: all that were declared, run or not.
         family: the declared tests.
         generator: source of chance.
+        seeds: trainings of each variant that a verdict needs.
+        limits: why this run cannot decide about accuracy.
 
     Returns:
-        One row of `COMPARISON` per dataset, network, module and metric, in the declared order.
-        `difference` is module - plain with its interval (`low`, `high`); `improvement` is the same
-        with the sign turned for distances. Where nothing can be compared the numbers are NaN and
-        `reason` says why; the row still counts in Holm's adjustment.
+        One row of `COMPARISON` per dataset, network, module and metric, in the declared order. `difference` is module -
+        plain; `improvement` is the same with the sign turned for distances. `low`, `high`, `p`, `p_holm` answer "does
+        the module help?" and carry the variance of trainings and patients (NaN for one seed); `patients_low`,
+        `patients_high`, `patients_p` are about these trainings and new patients. Where nothing can be compared the
+        numbers are NaN and `reason` says why; the row still counts in Holm's adjustment.
     """
     rows = conventions.under_protocol(scores, family.protocol)
     refused = conventions.refusals(scores, family.protocol)
-    table = []
+    table: list[dict[str, Any]] = []
     for dataset, baselines in grid.items():
+        part = _where(rows, dataset=dataset)
+        noise = training_noise(part, family.metrics)
         for baseline in baselines:
-            cell = _where(rows, dataset=dataset, baseline=baseline)
+            cell: Frame = _where(part, baseline=baseline)
+            spreads = {name: case_values.spread(cell, name) for name in family.metrics}
             for module in family.modules:
                 for metric in family.metrics:
-                    key = dict(zip(COMPARISON, (dataset, baseline, module, metric), strict=False))
-                    row = _compared(cell, module, metric, family, generator)
-                    table.append({**key, **row, "reason": refused.get(dataset, row["reason"])})
-    frame = pd.DataFrame(table, columns=list(COMPARISON))
-    return frame.assign(p_holm=statistics.holm(frame["p"].to_numpy(dtype=np.float64)))
+                    key = (dataset, baseline, module, metric)
+                    pairs = case_values.paired(spreads[metric], module)
+                    row = dict(zip(COMPARISON, key, strict=False))
+                    row |= _compared(pairs, METRICS[metric].sign, family, generator)
+                    row |= _deciding(row, pairs, noise.get((baseline, metric), NO_NOISE), family)
+                    row |= {"unit": str(cell["unit"].iloc[0]) if len(cell) else ""}
+                    why = _reason(cell, module, len(pairs.table))
+                    table.append(row | {"reason": refused.get(dataset, why)})
+    frame = pd.DataFrame(table).reindex(columns=list(COMPARISON))
+    return judged(frame, family.level, seeds=seeds, limits=limits)
 
 
-def paired(rows: pd.DataFrame, module: str, metric: str) -> tuple[pd.DataFrame, int]:
-    """Pair a module with plain on one network.
+def judged(
+    table: pd.DataFrame, level: float, *, seeds: int = SEEDS, limits: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Comparisons as one family: `p_holm`, the smallest gain that its first step can find, and `verdict`.
 
     Args:
-        rows: scored rows of one dataset and network, under one selection.
-        module: the variant.
-        metric: the column.
-
-    Returns:
-        A frame with one row per case: `group`, `case`, `plain`, `module`, `difference`, each the
-        mean over the seeds that both have and the classes; and how many pairs (case, class, seed)
-        were left out because a value is undefined.
+        table: rows of `COMPARISON`: all that were declared.
+        level: of the intervals.
+        seeds: trainings of each variant that a verdict needs.
+        limits: why this run cannot decide about accuracy.
     """
-    keys = ["group", "case", "class", "seed"]
-    sides = [_where(rows, variant=name).filter([*keys, metric]) for name in (PLAIN, module)]
-    pairs = sides[0].merge(sides[1], on=keys, suffixes=("_plain", "_module"))
-    plain, changed = (pairs[f"{metric}_{name}"].to_numpy() for name in ("plain", "module"))
-    values = pairs.filter(keys).assign(plain=plain, module=changed, difference=changed - plain)
-    values = values.dropna()
-    left_out = len(pairs) - len(values)
-    means = {name: (name, "mean") for name in ("plain", "module", "difference")}
-    for key in ("seed", "class"):
-        keys.remove(key)
-        values = values.groupby(keys).agg(**means).reset_index()
-    return values, left_out
+    table = table.assign(p_holm=statistics.holm(table["p"].to_numpy(dtype=np.float64)))
+    records = table.to_dict("records")
+    errors = (np.hypot(row["group_error"], row["training_error"]) for row in records)
+    gains = [
+        trainings.detectable(float(error), row["degrees"], level, len(table))
+        for error, row in zip(errors, records, strict=True)
+    ]
+    verdicts = [clear(row, level, seeds=seeds, limits=limits) for row in records]
+    return table.assign(detectable=gains, verdict=verdicts)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far a training's mean moves, of a network.
+
+    Attributes:
+        variance: moderated over the networks of the dataset.
+        degrees: of freedom of it.
+    """
+
+    variance: float
+    degrees: float
+
+
+NO_NOISE = Noise(math.nan, math.nan)
+
+
+def training_noise(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[tuple[str, str], Noise]:
+    """The variance of a training's mean on a dataset, by network and metric, shared over its variants and networks.
+
+    Args:
+        rows: scored rows of one dataset, under one selection.
+        metrics: the columns.
+    """
+    known: Frame = over_seeds(rows, metrics).dropna(subset="sd")
+    known = known.assign(free=known["seeds"] - 1, sum=(known["seeds"] - 1) * known["sd"] ** 2)
+    found = {}
+    for metric, part in known.groupby("metric"):
+        networks = part.groupby("baseline")[["sum", "free"]].sum()
+        free = networks["free"].to_numpy(dtype=np.float64)
+        shared = trainings.moderated(networks["sum"].to_numpy(dtype=np.float64) / free, free)
+        for name, *noise in zip(networks.index, shared.variance, shared.degrees, strict=True):
+            found[str(name), str(metric)] = Noise(*map(float, noise))
+    return found
 
 
 def over_seeds(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -170,41 +243,82 @@ def ranks(scores: pd.DataFrame, selection: str, metric: str) -> pd.DataFrame:
 
 
 def _compared(
-    cell: pd.DataFrame,
-    module: str,
-    metric: str,
-    family: Family,
-    generator: np.random.Generator,
-) -> dict[str, float | str]:
-    values, left_out = paired(cell, module, metric)
+    pairs: Pairs, sign: int, family: Family, generator: np.random.Generator
+) -> dict[str, float | int]:
+    """What these trainings say about new patients."""
+    table = pairs.table
     data = statistics.clusters(
-        values["difference"].to_numpy(dtype=np.float64), values["group"].to_numpy()
+        table["difference"].to_numpy(dtype=np.float64), table["group"].to_numpy()
     )
-    sign = METRICS[metric].sign
     low, high = statistics.interval(
         data, generator, method=family.method, level=family.level, resamples=family.resamples
     )
-    noise = _seed_sd(cell, module, metric)
     return {
-        "plain": _mean(values["plain"].to_numpy()),
-        "with_module": _mean(values["module"].to_numpy()),
+        "plain": _mean(table["plain"]),
+        "with_module": _mean(table["module"]),
         "difference": data.mean,
-        "low": low,
-        "high": high,
+        "patients_low": low,
+        "patients_high": high,
         "improvement": sign * data.mean,
         "groups_improved": float(np.mean(sign * data.means > 0)) if len(data.sums) else math.nan,
-        "p": statistics.sign_flip(data, generator, family.resamples),
+        "patients_p": statistics.sign_flip(data, generator, family.resamples),
         "p_wilcoxon": statistics.wilcoxon(data),
         "smallest_p": statistics.smallest_p(len(data.sums), family.resamples),
         "effect_size": sign * statistics.effect_size(data),
-        "seed_sd": noise,
-        "gain_over_seed_sd": sign * data.mean / noise if noise > 0 else math.nan,
-        "cases": len(values),
+        "group_error": data.error,
+        "cases": len(table),
         "groups": len(data.sums),
-        "seeds": len(_seeds(cell, PLAIN) & _seeds(cell, module)),
-        "pairs_left_out": left_out,
-        "reason": _reason(cell, module, len(values)),
+        "seeds": pairs.seeds,
+        "unpaired": pairs.unpaired,
+        "pairs_left_out": pairs.left_out,
     }
+
+
+def _deciding(
+    row: Mapping[str, Any], pairs: Pairs, noise: Noise, family: Family
+) -> dict[str, float]:
+    """Does the module help: the interval and p that carry the variance of trainings, too."""
+    share = sum(1 / max(len(one), 1) for one in pairs.trainings)
+    known = pairs.seeds > 1 and row["groups"] > 1
+    variance = noise.variance * share if known else math.nan
+    between = row["group_error"] ** 2
+    error, degrees = trainings.combined(
+        np.float64(between),
+        np.float64(row["groups"] - 1),
+        np.float64(variance),
+        np.float64(noise.degrees),
+    )
+    estimate = trainings.Estimate(row["difference"], float(error), float(degrees))
+    low, high = estimate.interval(family.level)
+    luck = trainings.quantile((1 + family.level) / 2, noise.degrees) * math.sqrt(variance)
+    return {
+        "low": low,
+        "high": high,
+        # Where nothing varies at all, the signs of the groups are what is left.
+        "p": row["patients_p"] if error == 0 else estimate.p,
+        "degrees": estimate.degrees,
+        "seed_sd": math.sqrt(noise.variance) if pairs.seeds > 1 else math.nan,
+        "training_error": math.sqrt(variance),
+        "interaction": _interaction(pairs),
+        "luck": luck,
+    }
+
+
+def _interaction(pairs: Pairs) -> float:
+    """Variance of one training's mean that comes from how it meets each patient; NaN for one seed.
+
+    The mean of both variants. It is in the variance between groups, divided by the seeds, and so what more seeds take
+    from that.
+    """
+    if pairs.seeds < 2:
+        return math.nan
+    groups, found = pairs.table["group"].to_numpy(), []
+    for values in pairs.trainings:
+        rest = values - values.mean(1, keepdims=True)
+        rest -= rest.mean(0)
+        errors = [statistics.clusters(one, groups).error ** 2 for one in rest]
+        found.append(sum(errors) / (len(values) - 1))
+    return float(np.mean(found))
 
 
 def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
@@ -213,22 +327,11 @@ def _reason(cell: pd.DataFrame, module: str, cases: int) -> str:
     missing = [variant for variant in (PLAIN, module) if variant not in variants]
     if missing:
         return f"no scores of {' and '.join(missing)}"
-    return "" if cases else "no seed, or no defined value, in common"
+    return "" if cases else "no case with a defined value in every training"
 
 
-def _seed_sd(cell: pd.DataFrame, module: str, metric: str) -> float:
-    """Standard deviation over seeds of the mean, pooled over plain and the module."""
-    means = over_seeds(_where(cell, variant=(PLAIN, module)), [metric])
-    spreads = means["sd"].to_numpy(dtype=np.float64)
-    return float(np.sqrt(np.mean(spreads**2))) if len(spreads) == 2 else math.nan
-
-
-def _seeds(cell: pd.DataFrame, variant: str) -> set[int]:
-    return set(_where(cell, variant=variant)["seed"].tolist())
-
-
-def _mean(values: NDArray) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
+def _mean(values: Series) -> float:
+    return float(np.mean(values.to_numpy())) if len(values) else math.nan
 
 
 def _where(rows: pd.DataFrame, **wanted: str | Sequence[str]) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """How firm a ranking is: ranks on bootstrap draws of the groups, and a test of every pair.
 
 This is exploration beside the declared family of ``salstm.analysis.comparisons``: it decides no
-claim. A case's value is the mean over its classes and then its seeds; ranks are by the mean over
-cases. The pairs of a dataset and metric are corrected among themselves (Holm).
+claim. Means are over cases, classes and seeds, as in the tables. The pairs of a dataset and metric are corrected among
+themselves (Holm).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from salstm.analysis import rank_stability, statistics
+from salstm.analysis import case_values, comparisons, rank_stability, statistics, trainings
+from salstm.analysis.comparisons import NO_NOISE, Noise
 from salstm.analysis.results import Frame
 from salstm.columns import COLUMNS
 from salstm.vocabulary import METRICS
@@ -31,27 +32,35 @@ class Values:
         algorithms: (network, variant) of each column, in the order of the scores.
         values: (cases, algorithms); NaN where undefined.
         groups: of each case.
+        seeds: trainings of each algorithm.
+        noise: how far a training's mean moves, of each algorithm.
     """
 
     algorithms: list[Algorithm]
     values: np.ndarray
     groups: np.ndarray
+    seeds: np.ndarray
+    noise: list[Noise]
 
 
 def per_case(rows: Frame, metric: str) -> Values:
-    """The mean over classes, then seeds, of every case and algorithm.
+    """The value of every case and algorithm (`salstm.analysis.case_values`).
 
     Args:
         rows: of one dataset, as from ``salstm.evaluation.conventions.under_protocol``.
         metric: the column.
     """
-    keys = ["baseline", "variant", "group", "case"]
-    seeds = rows.groupby([*keys, "seed"], sort=False)[metric].mean()
-    means = seeds.groupby(keys, sort=False).mean()
-    wide = means.unstack(["baseline", "variant"])
     order = list(dict.fromkeys(zip(rows["baseline"], rows["variant"], strict=True)))
-    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(order))
-    return Values(order, wide.to_numpy(dtype=np.float64), wide.index.get_level_values(0).to_numpy())
+    wide = case_values.algorithms(rows, metric, order)
+    known = rows.dropna(subset=metric).groupby(["baseline", "variant"])["seed"].nunique()
+    noise = comparisons.training_noise(rows, [metric])
+    return Values(
+        order,
+        wide.to_numpy(dtype=np.float64),
+        wide.index.get_level_values(0).to_numpy(),
+        np.array([known.get(one, 0) for one in order]),
+        [noise.get((baseline, metric), NO_NOISE) for baseline, _ in order],
+    )
 
 
 def rank(
@@ -61,6 +70,8 @@ def rank(
     *,
     level: float = 0.95,
     resamples: int = 10_000,
+    seeds: int = comparisons.SEEDS,
+    limits: Sequence[str] = (),
 ) -> tuple[Frame, Frame, Frame]:
     """Rank all networks and variants of each dataset, again on draws of the groups, and test every pair.
 
@@ -70,12 +81,15 @@ def rank(
         generator: source of chance.
         level: of the intervals.
         resamples: bootstrap draws and sign flips.
+        seeds: trainings of each that telling a pair apart needs.
+        limits: why this run cannot decide about accuracy.
 
     Returns:
         Three frames, with the columns of ranking.csv, shares.csv and pairs.csv (``salstm.columns``). ranking: rank, its
         interval over the draws, the share of draws in which it is first, Kendall's tau of the draws to the ranking
         (mean), and why there is no interval (``reason``). shares: the share of the draws with each rank. pairs: the
-        better of each pair over the other, the mean gain (positive), p by sign flips and after Holm.
+        better of each pair over the other, the mean gain (positive), p with the variance of trainings and patients,
+        after Holm, and by sign flips of the groups alone (``patients_p``); ``verdict`` as of ``comparisons.clear``.
     """
     tables: tuple[list, list, list] = ([], [], [])
     for dataset, metric in itertools.product(dict.fromkeys(scores["dataset"]), metrics):
@@ -87,7 +101,7 @@ def rank(
         parts = (
             _ranking(values, stable, level),
             _shares(values, stable),
-            _pairs(values, sign, generator, resamples),
+            _pairs(values, sign, generator, resamples, (level, seeds, limits)),
         )
         for rows, part in zip(tables, parts, strict=True):
             rows += [{"dataset": dataset, "metric": metric, **row} for row in part]
@@ -150,7 +164,11 @@ def _shares(values: Values, stable: rank_stability.Stability) -> Iterator[dict]:
 
 
 def _pairs(
-    values: Values, sign: int, generator: np.random.Generator, resamples: int
+    values: Values,
+    sign: int,
+    generator: np.random.Generator,
+    resamples: int,
+    rule: tuple[float, int, Sequence[str]],
 ) -> Iterator[dict]:
     places = list(itertools.combinations(range(len(values.algorithms)), 2))
     if not places:
@@ -161,9 +179,15 @@ def _pairs(
     means = np.divide(
         np.nansum(gains, axis=0), known.sum(0), out=np.full(len(places), np.nan), where=known.any(0)
     )
-    p = statistics.sign_flips(gains, values.groups, generator, resamples)
-    for (left, right), gain, raw, holm in zip(places, means, p, statistics.holm(p), strict=True):
+    alone = statistics.sign_flips(gains, values.groups, generator, resamples)
+    p = np.array([_p(values, pair, gain) for pair, gain in zip(places, gains.T, strict=True)])
+    level, seeds, limits = rule
+    for (left, right), gain, raw, holm, flipped in zip(
+        places, means, p, statistics.holm(p), alone, strict=True
+    ):
         better, worse = (left, right) if not gain < 0 else (right, left)
+        row = {"improvement": abs(float(gain)), "p_holm": float(holm), "unpaired": 0}
+        row["seeds"] = int(min(values.seeds[left], values.seeds[right]))
         yield {
             "baseline": values.algorithms[better][0],
             "variant": values.algorithms[better][1],
@@ -172,4 +196,27 @@ def _pairs(
             "gain": abs(float(gain)),
             "p": float(raw),
             "p_holm": float(holm),
+            "patients_p": float(flipped),
+            "seeds": row["seeds"],
+            "verdict": comparisons.clear(row, level, seeds=seeds, limits=limits),
         }
+
+
+def _p(values: Values, pair: tuple[int, int], gains: np.ndarray) -> float:
+    """The p of a pair with the variance of trainings and patients; NaN for one seed."""
+    left, right = pair
+    data = statistics.clusters(gains, values.groups)
+    if min(values.seeds[left], values.seeds[right]) < 2 or len(data.sums) < 2:
+        return math.nan
+    parts = [
+        (values.noise[one].variance / values.seeds[one], values.noise[one].degrees)
+        for one in (left, right)
+    ]
+    variance = sum(one for one, _ in parts)
+    own = sum(one**2 / degrees for one, degrees in parts)
+    # Two variants of a network share one estimate of it.
+    shared = values.algorithms[left][0] == values.algorithms[right][0]
+    degrees = parts[0][1] if shared or not own > 0 else variance**2 / own
+    numbers = (data.error**2, len(data.sums) - 1.0, variance, degrees)
+    error, free = trainings.combined(*map(np.float64, numbers))
+    return trainings.Estimate(data.mean, float(error), float(free)).p

@@ -92,16 +92,23 @@ def monai(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def penalty(rows: pd.DataFrame) -> pd.DataFrame:
-    """Charge every miss and every invention the diagonal of the image.
+    """Charge every miss and every invention the diagonal of the image, and count a correct empty prediction as right.
+
+    The rule of the BraTS challenges. It leaves no hole: whatever a variant predicts, the pair with plain counts.
 
     Args:
         rows: raw rows.
 
     Returns:
-        The rows; missed and invented: Dice and IoU 0, distances the diagonal; absent: NaN.
+        The rows; missed and invented: Dice, IoU and surface Dice 0, distances the diagonal; absent: 1 and 0.
     """
-    wrong = np.isin(states_of(rows), ["missed", "invented"])
-    return _fill(rows, wrong, overlap=0.0, distance=rows["diagonal"].to_numpy())
+    states = states_of(rows)
+    wrong = np.isin(states, ["missed", "invented"])
+    rows = _fill(rows, wrong, overlap=0.0, distance=rows["diagonal"].to_numpy())
+    rows = _fill(rows, states == "absent", overlap=1.0, distance=0.0)
+    # Where both have the structure it is measured; else it is an overlap like the others, or pairs would drop out.
+    surface = np.select([wrong, states == "absent"], [0.0, 1.0], rows["surface_dice"].to_numpy())
+    return rows.assign(surface_dice=surface)
 
 
 CONVENTIONS: dict[str, Convention] = {

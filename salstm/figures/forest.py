@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from salstm.analysis.comparisons import BETTER, WORSE
 from salstm.analysis.results import Frame, dataset_name, variant_name
 from salstm.figures import style
 from salstm.tables.gains import ends
@@ -57,35 +58,35 @@ def draw(
     return _facts(rows, dataset)
 
 
-def clear(row: dict[str, Any]) -> bool:
-    """Whether a comparison is beyond chance after Holm's correction."""
-    return bool(row["p_holm"] <= 1 - row.get("level", 0.95))
-
-
 def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> None:
     done = rows.dropna(subset="improvement").to_dict("records")
     bound = _bound(done)
     for row in done:
         scale = METRICS[row["metric"]].scale
         place = networks.index(row["baseline"]) + _offset(modules, row["module"])
-        gain, noise = row["improvement"] * scale, row["seed_sd"] * scale
+        gain, noise = row["improvement"] * scale, row["luck"] * scale
         if noise == noise:
             axes.barh(place, 2 * noise, STEP * 0.8, -noise, color=style.GRID, zorder=1)
         shade = style.colour(row["module"])
-        _interval(axes, [end * scale for end in ends(row)], bound * scale, place, shade)
-        face = shade if clear(row) else style.PAPER
+        patients = [end * scale for end in ends(row, ("patients_low", "patients_high"))]
+        _interval(axes, patients, bound * scale, (place, 0.7), shade)
+        _interval(axes, [end * scale for end in ends(row)], bound * scale, (place, 1.9), shade)
+        face = shade if row["verdict"] in (BETTER, WORSE) else style.PAPER
         axes.plot(gain, place, "o", ms=5, mec=shade, mfc=face, mew=1.3, zorder=4)
     axes.axvline(0, color=style.INK, lw=0.9, zorder=2)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 
 
-def _interval(axes: Axes, ends: list[float], bound: float, place: float, shade: str) -> None:
-    """A line; an arrow where it goes on outside of the panel."""
+def _interval(
+    axes: Axes, ends: list[float], bound: float, line: tuple[float, float], shade: str
+) -> None:
+    """A line at a place, of a width; an arrow where it goes on outside of the panel."""
+    place, width = line
     if any(math.isnan(end) for end in ends):
         return
     shown = [min(max(end, -bound), bound) for end in ends]
-    axes.plot(shown, [place, place], color=shade, lw=1.6, zorder=3, solid_capstyle="butt")
+    axes.plot(shown, [place, place], color=shade, lw=width, zorder=3, solid_capstyle="butt")
     for end, cut in zip(ends, shown, strict=True):
         if end != cut:
             axes.plot(cut, place, "<" if cut < 0 else ">", ms=4, color=shade, zorder=3)
@@ -94,7 +95,7 @@ def _interval(axes: Axes, ends: list[float], bound: float, place: float, shade: 
 def _bound(rows: list[dict[str, Any]]) -> float:
     """How far a panel reaches: a few groups can leave an interval without an end, which must not hide the rest."""
     sizes = [abs(row["improvement"]) for row in rows]
-    sizes += [row["seed_sd"] for row in rows if row["seed_sd"] == row["seed_sd"]]
+    sizes += [row["luck"] for row in rows if row["luck"] == row["luck"]]
     return REACH * max(sizes) or 1.0
 
 
@@ -119,7 +120,7 @@ def _legend(figure: Any, modules: list[str], panels: int) -> None:
     marks += [
         Line2D([], [], **dot, label="clear"),
         Line2D([], [], **dot, mfc=style.PAPER, label="not clear"),
-        Patch(color=style.GRID, label="± sd of seeds"),
+        Patch(color=style.GRID, label="95 % of luck"),
     ]
     columns = len(marks) if panels > 1 else 3
     figure.legend(handles=marks, loc="upper left", ncols=columns, handlelength=1.4)
@@ -128,16 +129,20 @@ def _legend(figure: Any, modules: list[str], panels: int) -> None:
 def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
     name, done = dataset_name(dataset), rows.dropna(subset="improvement")
     level = float(done["level"].iloc[0])
-    noise = "" if done["seed_sd"].notna().any() else " There is one seed: its noise is not known."
+    noise = ""
+    if not done["luck"].notna().any():
+        noise = " There is one seed: whether the module helps cannot be said, so there is no thick line."
     return {
         "file": f"forest-{dataset}",
         "kind": "forest",
         "dataset": dataset,
         "title": f"{name}: gains of the modules",
-        "caption": f"Module minus plain on the same cases, classes and seeds, {len(done)} of {len(rows)} comparisons; "
-        f"the sign is turned for distances. Line: {100 * level:.0f} % interval over patients or sequences. Filled: "
-        f"p ≤ {1 - level:.2g} after Holm's correction for all {int(done['family'].iloc[0])} declared tests. Grey: one "
-        "standard deviation over seeds to each side; a gain inside it may be seed noise. Arrow: the interval goes on."
+        "caption": f"Module minus plain on the same cases and classes, {len(done)} of {len(rows)} comparisons; the "
+        f"sign is turned for distances. Thick line: {100 * level:.0f} % interval over trainings and patients or "
+        "sequences (does the module help?); thin line: over patients alone (these trainings). Filled: "
+        f"p ≤ {1 - level:.2g} after Holm's correction for all {int(done['family'].iloc[0])} declared tests, with "
+        "enough seeds, in a run that can decide. Grey: what 95 % of gains stay inside that have no other cause than "
+        "the luck of the trainings. Arrow: the interval goes on."
         f"{noise}",
         "alt": _alt(name, done),
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
 from salstm.figures import style
-from salstm.tables.ranking import LEVEL, told_apart, why_empty
+from salstm.tables.ranking import few_seeds, told_apart, why_empty
 from salstm.vocabulary import METRICS
 
 if TYPE_CHECKING:
@@ -102,15 +102,7 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         pairs[[told_apart(row) for row in pairs.to_dict("records")]],
     )
     tau = {one: part["tau"].iloc[0] for one, part in ranking.groupby("metric", sort=False)}
-    least = float(ranking["least_p"].iloc[0])
-    number = len(pairs) // max(len(tau), 1)
-    enough = least * number <= LEVEL
-    short = (
-        ""
-        if enough
-        else f" With {int(ranking['groups'].iloc[0])} groups no p is below {least:.2g}: after the correction for "
-        f"{number} pairs nothing can be clear, so the right side holds dots only."
-    )
+    short = few_seeds(pairs).replace("; without", " Without") + "." * bool(few_seeds(pairs))
     firm = ", ".join(
         f"{METRICS[str(one)].label} {value:.2f}"
         for one, value in tau.items()
@@ -124,7 +116,7 @@ def _facts(ranking: Frame, pairs: Frame, dataset: str) -> dict[str, Any]:
         "caption": "Left: the patients or sequences are drawn again and everything is ranked on each draw; a dot's "
         "area is the share of the draws with that rank. Kendall's tau of the draws to the order found: "
         f"{firm or 'none'}. Right: a square where the row is better than the column (by the rows' numbers) beyond "
-        f"chance (p ≤ {LEVEL} by sign flips of the groups, Holm over the pairs of the panel), a dot where it is merely "
+        "chance (over trainings and groups, Holm over the pairs of the panel), a dot where it is merely "
         "better. Means over classes and seeds, in the declared tests' protocol. Exploration: these pairs are not among "
         f"the declared tests and decide no claim.{short}",
         "alt": f"Order on {name}: {len(clear)} of {len(pairs)} pairs are told apart.",

@@ -156,6 +156,8 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
         "summary_heads": heads,
         "summary": rows,
         "family": comparisons.head(1).to_dict("records"),
+        "own_family": verdict.own_family(claims),
+        "one_seed": bool(len(comparisons)) and bool((comparisons["seeds"] < 2).all()),
         "gains": tables_of,
     }
 

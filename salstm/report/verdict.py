@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from salstm.analysis import statistics
+from salstm.analysis.comparisons import BETTER, WORSE
 from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
-from salstm.figures.forest import clear
 from salstm.tables.gains import probability
 from salstm.tables.layout import ABSENT, number
 from salstm.vocabulary import METRICS
@@ -41,20 +41,48 @@ def claims(table: Frame) -> tuple[list[dict[str, Any]], list[str]]:
     ], shared
 
 
+def own_family(table: Frame) -> int:
+    """How many tests the claims about scores are adjusted for, where that is not the configuration's family; else 0."""
+    own = table[
+        table["own_family"].astype(bool) & table["protocol"].map(lambda one: isinstance(one, str))
+    ]
+    return int(own["family"].iloc[0]) if len(own) else 0
+
+
 def counts(table: Frame) -> dict[str, int]:
     """How many readings of the claims have each verdict."""
     return {name: int((table["verdict"] == name).sum()) for name in VERDICTS}
 
 
 def answers(table: Frame) -> tuple[list[dict[str, str]], str]:
-    """For each module in one word whether it improves every network (the first claim, by Dice), and why not more."""
+    """For each module in one word whether it improves every network (the first claim), by all of its measures together.
+
+    Contradicted by one measure is contradicted; supported needs all of them.
+
+    Returns:
+        The words, with ``by``: what each measure says where they differ, or their names; and why not more.
+    """
     rows = table[table["claim"] == table["claim"].iloc[0]] if len(table) else table
-    chosen = rows.drop_duplicates("module").to_dict("records")
-    said = [
-        {"module": row["module"], "name": variant_name(row["module"]), "verdict": row["verdict"]}
-        for row in chosen
-    ]
-    return said, "; ".join(_shared([reasons for row in chosen if (reasons := _reasons(row))]))
+    said = []
+    for module in dict.fromkeys(rows["module"]):
+        part = {
+            row["measure"]: row["verdict"]
+            for row in rows[rows["module"] == module].to_dict("records")
+        }
+        differ = len(set(part.values())) > 1
+        named = [_measure(one) + f" {verdict}" * differ for one, verdict in part.items()]
+        by = (", " if differ else " and ").join(named)
+        facts = {"module": str(module), "name": variant_name(str(module)), "by": by}
+        said.append({**facts, "verdict": _together(list(part.values()))})
+    reasons = [found for row in rows.to_dict("records") if (found := _reasons(row))]
+    return said, "; ".join(_shared(reasons))
+
+
+def _together(verdicts: Sequence[str]) -> str:
+    supported, contradicted, undecided = VERDICTS
+    if contradicted in verdicts:
+        return contradicted
+    return supported if set(verdicts) == {supported} else undecided
 
 
 def summary(
@@ -95,15 +123,17 @@ def _summed(rows: Frame, units: Mapping[str, str]) -> dict[str, Any]:
     """One metric: networks better of those compared, clearly or not, mean gain with interval, least p."""
     done = rows.dropna(subset="improvement").to_dict("records")
     gains = np.array([row["improvement"] for row in done], dtype=np.float64)
-    certain = [row["improvement"] for row in done if clear(row)]
     return {
         "compared": len(done),
         "declared": len(rows),
         "better": int((gains > 0).sum()),
-        "clearly_better": sum(gain > 0 for gain in certain),
-        "clearly_worse": sum(gain < 0 for gain in certain),
+        "clearly_better": sum(row["verdict"] == BETTER for row in done),
+        "clearly_worse": sum(row["verdict"] == WORSE for row in done),
+        "detectable": _detectable(done, units),
         "mean": _mean(rows, gains, units),
-        "p": probability(min((row["p_holm"] for row in done), default=math.nan)),
+        "p": probability(
+            min((row["p_holm"] for row in done if row["p_holm"] >= 0), default=math.nan)
+        ),
     }
 
 
@@ -121,5 +151,16 @@ def _mean(rows: Frame, gains: np.ndarray, units: Mapping[str, str]) -> str:
     return text if math.isnan(low) else f"{text} [{number(low)}, {number(high)}]"
 
 
+def _detectable(done: Sequence[Mapping[str, Any]], units: Mapping[str, str]) -> str:
+    """The smallest gain that 4 of 5 such studies find: median over the networks; nothing over several datasets."""
+    found = [row["detectable"] for row in done if row["detectable"] == row["detectable"]]
+    if not found or len({row["dataset"] for row in done}) > 1:
+        return ABSENT
+    metric = METRICS[done[0]["metric"]]
+    size = number(float(np.median(found)) * metric.scale)
+    return f"{size} {metric.unit_in(units[done[0]['dataset']])}" if metric.is_distance else size
+
+
 def _measure(name: str) -> str:
-    return METRICS[name].label if name in METRICS else {"macs": "multiply-adds"}.get(name, name)
+    named = {"macs": "multiply-adds", "loss": "training loss"}
+    return METRICS[name].label if name in METRICS else named.get(name, name)

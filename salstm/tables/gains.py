@@ -10,7 +10,8 @@ from salstm.analysis.results import Frame, dataset_name, network_name, variant_n
 from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
 from salstm.vocabulary import METRICS, PROTOCOLS
 
-_COUNTS = ("cases", "groups", "seeds")
+_COUNTS = ("cases", "groups", "seeds", "unpaired")
+_PATIENTS = ("patients_low", "patients_high")
 
 
 def build(
@@ -29,8 +30,9 @@ def build(
     rows = comparisons[chosen].to_dict("records")
     name = METRICS[metric].heading(unit)
     columns = [Column(name, one) for one in ("plain", "module", "gain", "from", "to")]
-    columns += [Column("Test", one) for one in ("p", "p (Holm)", "least p")]
-    columns += [Column("Size", "d"), Column("Seeds", "sd"), Column("Seeds", "gain / sd")]
+    columns += [Column("Test", one) for one in ("p", "p (Holm)", "verdict", "detectable")]
+    columns += [Column("Trainings", one) for one in ("sd", "luck")]
+    columns += [Column("These trainings, new patients", one) for one in ("from", "to", "p", "d")]
     columns += [Column("n", one) for one in _COUNTS]
     return Table(
         f"{dataset}_gains_{metric}",
@@ -48,9 +50,9 @@ def build(
     )
 
 
-def ends(row: Mapping[str, Any]) -> tuple[float, float]:
+def ends(row: Mapping[str, Any], names: tuple[str, str] = ("low", "high")) -> tuple[float, float]:
     """The interval of a gain, which has its sign turned for distances; lower end first."""
-    low, high = row["low"], row["high"]
+    low, high = (row[name] for name in names)
     return (low, high) if METRICS[row["metric"]].sign > 0 else (-high, -low)
 
 
@@ -65,9 +67,13 @@ def _cells(row: Mapping[str, Any]) -> list[Cell]:
     unit, low, high = METRICS[row["metric"]].scale, *ends(row)
     values = [row["plain"], row["with_module"], row["improvement"], low, high]
     cells = [_cell(value * unit, row, signed=at > 1) for at, value in enumerate(values)]
-    cells += [Cell(probability(row[key]), row[key]) for key in ("p", "p_holm", "smallest_p")]
+    cells += [Cell(probability(row[key]), row[key]) for key in ("p", "p_holm")]
+    said = row["verdict"]
+    cells.append(Cell(said if isinstance(said, str) and said else ABSENT))
+    cells += [_cell(row[key] * unit, row) for key in ("detectable", "seed_sd", "luck")]
+    cells += [_cell(end * unit, row, signed=True) for end in ends(row, _PATIENTS)]
+    cells.append(Cell(probability(row["patients_p"]), row["patients_p"]))
     cells.append(_cell(row["effect_size"], row, signed=True))
-    cells += [_cell(row["seed_sd"] * unit, row), _cell(row["gain_over_seed_sd"], row, signed=True)]
     return cells + [Cell(f"{int(row[key])}", float(row[key])) for key in _COUNTS]
 
 
@@ -85,14 +91,19 @@ def _notes(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     seeds = max(int(row["seeds"]) for row in rows)
     notes = [
         f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
-        "Gain: module minus plain on the same cases, classes and seeds, the sign turned for distances; "
-        f"from, to: {100 * first['level']:.0f} % interval, drawn over groups (patients, sequences).",
-        f"p: sign flips of the groups; Holm: corrected for all {int(first['family'])} declared tests, run or not; "
-        "least p: the smallest that this number of groups can reach. d: mean over sd of the groups' gains.",
-        "sd: of the means over seeds, pooled over plain and module; a gain below it may be seed noise.",
+        "Gain: module minus plain on the same cases and classes, the sign turned for distances; from, to: "
+        f"{100 * first['level']:.0f} % interval over trainings and groups (patients, sequences): does the module help?",
+        f"p: of no gain, over trainings and groups; Holm: corrected for all {int(first['family'])} declared tests, "
+        "run or not, the only p that decides. Detectable: the smallest gain that 80 % of such studies would find; "
+        "undecided is not 'no effect'.",
+        "sd: of a training's mean, shared over the variants of a network and the networks of a dataset; luck: what "
+        "95 % of gains stay inside that have no other cause than the trainings.",
+        "These trainings, new patients: interval drawn over groups and p by their signs, which say nothing about "
+        "another training; d: mean over sd of the groups' gains. Unpaired: cases that not every training has.",
     ]
     if seeds < 2:
-        notes[-1] = (
-            "One seed: how far a gain varies between seeds is not known, and no interval here covers it."
+        notes[2] = (
+            "One seed: how far a gain varies between trainings is not known, so nothing here says whether the module "
+            "helps; what is left is about these trainings and new patients."
         )
     return tuple(notes)

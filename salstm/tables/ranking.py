@@ -6,17 +6,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from salstm.analysis.comparisons import BETTER
 from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.tables.layout import Cell, Column, Row, Table, number
 from salstm.vocabulary import METRICS
 
-LEVEL = 0.05
 COLUMNS = ("rank", "from", "to", "first [%]", "better than", "worse than")
 
 
 def told_apart(pair: Mapping[Any, Any]) -> bool:
     """Whether a pair is told apart after the correction."""
-    return bool(pair["p_holm"] <= LEVEL)
+    return pair["verdict"] == BETTER
+
+
+def few_seeds(pairs: Frame) -> str:
+    """Why nothing is told apart, as the end of a sentence; empty where trainings were repeated."""
+    one = len(pairs) > 0 and pairs["p"].isna().all()
+    return "; without a second seed of both nothing can be told apart" if one else ""
 
 
 def why_empty(ranking: Frame) -> str:
@@ -57,7 +63,7 @@ def build(
         ("Network", "Variant"),
         columns,
         tuple(rows),
-        _notes(ranking, len(pairs) // len(metrics)),
+        _notes(ranking, pairs, len(metrics)),
     )
 
 
@@ -74,15 +80,14 @@ def _cells(table: Frame, clear: list[dict[Any, Any]], key: tuple[str, str, str])
     return [*cells, Cell(number(first, 0), first), *(Cell(number(one, 0), one) for one in counts)]
 
 
-def _notes(ranking: Frame, pairs: int) -> tuple[str, ...]:
-    groups, least = int(ranking["groups"].iloc[0]), float(ranking["least_p"].iloc[0])
+def _notes(ranking: Frame, pairs: Frame, metrics: int) -> tuple[str, ...]:
+    groups = int(ranking["groups"].iloc[0])
     if why := why_empty(ranking):
         return (f"No interval: {why}.",)
     return (
         f"n = {groups} patients or sequences, drawn again with replacement; a case is its mean over "
         "classes and seeds. From, to: 95 % interval of the rank; first: share of the draws in which it is the best.",
-        f"Better than, worse than: pairs told apart, p ≤ {LEVEL} by sign flips of the groups after Holm's correction "
-        f"for the {pairs} pairs of a metric; the least p that {groups} groups can reach is {least:.2g}"
-        + ("." if least * pairs <= LEVEL else ", so nothing can be told apart here."),
+        "Better than, worse than: pairs told apart over trainings and groups, after Holm's correction for the "
+        f"{len(pairs) // metrics} pairs of a metric" + few_seeds(pairs) + ".",
         "Exploration beside the declared comparisons: it decides no claim.",
     )

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from rocrate.rocrate import ROCrate
 
-from salstm import config, exports, recipes
+from salstm import config, exports, limits
 from salstm.analysis import analyse, results
 from salstm.evaluation import conventions
 from salstm.files import write_json
@@ -67,21 +67,70 @@ def test_the_declared_family_is_what_config_says(tmp_path):
 
 
 def test_a_whole_run_has_no_limits():
-    assert recipes.limits(checked(), checked()) == []
+    assert limits.reasons(checked(), checked()) == []
 
 
 def test_phantoms_and_small_recipes_are_limits():
     demo = config.load(ROOT / "config.demo.yaml")
-    found = recipes.limits(checked(demo), checked())
+    found = limits.reasons(checked(demo), checked())
     assert found[0] == "phantom data: synapse, acdc, isic2018, cvc_clinicdb"
-    assert found[1].startswith("fewer epochs than in config.yaml: isic2018/unet 4 of 150")
-    assert found[2].startswith("smaller images than in config.yaml: isic2018/unet 32 of 256")
+    assert found[1].startswith(
+        "another split than in config.yaml: synapse groups 0.2 0.34 0 where it has strict"
+    )
+    assert found[2].startswith(
+        "another size than in config.yaml: synapse 64 where it has the native size"
+    )
+    assert found[3].startswith("fewer epochs than in config.yaml: isic2018/unet 4 of 150")
+    assert found[4].startswith("smaller images than in config.yaml: isic2018/unet 32 of 256")
+
+
+@pytest.mark.parametrize(
+    ("laid", "reason"),
+    [
+        (
+            {"recipes": {"grid": {"acdc": {"merit": {"optimizer": {"lr": 1.0e-6}}}}}},
+            "another recipe than in config.yaml: acdc/merit optimizer",
+        ),
+        (
+            {"recipes": {"networks": {"merit": {"pretrained": False}}}},
+            "another recipe than in config.yaml: synapse/merit pretrained and 1 more",
+        ),
+        (
+            {
+                "datasets": {
+                    "acdc": {
+                        "split": {"name": "groups", "validation": 0.1, "test": 0.05, "seed": 0}
+                    }
+                }
+            },
+            "another split than in config.yaml: acdc groups 0.1 0.05 0 where it has paper",
+        ),
+        (
+            {"datasets": {"acdc": {"frames": 1}}},
+            "another frames than in config.yaml: acdc 1 where it has 3",
+        ),
+    ],
+    ids=["rate", "weights", "split", "frames"],
+)
+def test_another_run_than_the_shipped_one_is_a_limit(laid, reason):
+    assert reason in limits.reasons(checked(laid), checked())
+
+
+def test_the_same_run_that_tests_fewer_cases_is_a_limit():
+    listed = [f"patient{number:03d}" for number in range(1, 151)]
+    whole = pd.DataFrame({"group": listed, "case": listed})
+    assert limits.fewer_cases(whole, "acdc") == ""
+    cut = whole[whole["group"] < "patient010"]
+    assert limits.fewer_cases(cut, "acdc").startswith(
+        "fewer test cases than in the published split: acdc "
+    )
+    assert limits.fewer_cases(whole.assign(group="x", case="y"), "acdc") == ""
 
 
 def test_a_network_of_ones_own_is_no_limit():
     own = {"grid": {"synapse": [], "acdc": ["unet"], "isic2018": [], "cvc_clinicdb": []}}
     own["recipes"] = {"networks": {"unet": {"epochs": 1}}}  # type: ignore[assignment]
-    assert recipes.limits(checked(own), checked()) == []
+    assert limits.reasons(checked(own), checked()) == []
 
 
 @pytest.fixture
@@ -191,3 +240,19 @@ def test_exports_of_nothing(tmp_path):
     exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, {}, tmp_path / "data")
     assert json.loads((tmp_path / "data/summary.json").read_text()) == {}
     assert (tmp_path / "data/challenger_paper_dice.csv").read_text().count("\n") == 1
+
+
+def test_made_up_data_are_known_without_being_told(tmp_path):
+    folder = synthetic.collect(tmp_path, Made(seeds=(0, 1, 2)))
+    cells: Any = pd.read_csv(folder / "cells.csv")
+    cells.assign(phantom=cells["dataset"] == "acdc").to_csv(folder / "cells.csv", index=False)
+    claims = synthetic.claims(folder / "claims.yaml")
+    analyse.write(folder, claims, {"resamples": 100}, synthetic.GRID)
+    judged = results.judged(folder, "claims").set_index("claim")
+    assert judged.loc["better", "missing"].str.startswith("phantom data: acdc").all()
+    assert set(results.judged(folder, "comparisons")["verdict"]) == {"undecided"}
+    assert set(results.judged(folder, "pairs")["verdict"]) == {"undecided"}
+    # said once, where the configuration says it, too
+    analyse.write(folder, claims, {"resamples": 100}, synthetic.GRID, ["phantom data: acdc"])
+    judged = results.judged(folder, "claims").set_index("claim")
+    assert (judged.loc["better", "missing"].str.count("phantom data") == 1).all()

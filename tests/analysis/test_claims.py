@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salstm.analysis import claims
+from salstm.analysis import claims, comparisons
 from salstm.analysis.claims import Claim, Claims
 from salstm.analysis.comparisons import Family
-from salstm.columns import COLUMNS
+from salstm.analysis.results import Collected
+from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
 
 FILE = Path(__file__).parents[2] / "claims.yaml"
@@ -66,11 +67,21 @@ def costs(**macs):
     return pd.DataFrame(rows, columns=["baseline", "variant", "macs"]).assign(dataset="acdc")
 
 
-def judge(claim, scores=None, cost=None, *, family=FAMILY, seeds=3, limits=()):
+def collected(cost, history=None):
+    parts = {name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLLECTED}
+    return Collected(**parts | {"cost": cost} | ({} if history is None else {"history": history}))
+
+
+def judge(
+    claim, scores=None, cost=None, *, history=None, grid=GRID, family=FAMILY, seeds=3, limits=()
+):
     scores = scored({}) if scores is None else scores
     cost = costs() if cost is None else cost
+    rule: dict[str, Any] = {"seeds": seeds, "limits": limits}
+    compared = comparisons.compare(scores, grid, family, np.random.default_rng(0), **rule)
+    data = collected(cost, history)
     table = claims.evaluate(
-        Claims(seeds, [claim]), scores, cost, family, np.random.default_rng(0), limits=limits
+        Claims(seeds, [claim]), compared, data, family, np.random.default_rng(0), limits=limits
     )
     assert list(table.columns) == list(COLUMNS["claims"])
     (row,) = table.to_dict("records")
@@ -99,7 +110,10 @@ class TestImproves:
     def test_no_clear_difference(self):
         row = judge(improves(), scored({"mtunet": 0.03, "merit": 0.0}))
         assert row["verdict"] == "undecided"
-        assert row["missing"] == "1 of 2 are neither clearly better nor clearly worse"
+        assert row["missing"].startswith(
+            "1 of 2 are neither clearly better nor clearly worse; undecided is not"
+        )
+        assert "ACDC" in row["missing"]
 
     def test_a_network_not_run(self):
         row = judge(improves(), scored({"mtunet": 0.03}))
@@ -122,10 +136,51 @@ class TestImproves:
         assert row["verdict"] == "undecided"
         assert row["missing"].startswith("phantom data; 2 of 200 epochs")
 
-    def test_too_few_groups(self):
-        row = judge(improves(), scored({"mtunet": 0.05, "merit": 0.05}, groups=4))
+    def test_one_group_decides_nothing(self):
+        row = judge(improves(), scored({"mtunet": 0.05, "merit": 0.05}, groups=1))
         assert row["verdict"] == "undecided"
-        assert "2 have too few groups to be clear in a family of 2" in row["missing"]
+        assert "2 of 2 are neither" in row["missing"]
+
+    def test_other_cases_decide_nothing(self):
+        scores = scored({"mtunet": 0.05, "merit": 0.05})
+        fewer = scores[(scores["variant"] == "plain") | (scores["case"] < "c2")]
+        row = judge(improves(), fewer)
+        assert row["verdict"] == "undecided"
+        # c0, c1, c10, c11 are left of twelve, for both networks
+        assert (
+            "2 of 2 comparisons are not of the same cases (16 without a partner)" in row["missing"]
+        )
+
+    def test_the_luck_of_the_trainings_is_no_verdict(self):
+        """Trainings that differ by 2 points: 12 patients agree that the module is better, three trainings do not."""
+        scores = scored({"mtunet": 0.02, "merit": 0.02})
+        luck = (scores["seed"] - 1) * 0.02
+        row = judge(improves(), scores.assign(dice=scores["dice"] + luck))
+        assert row["verdict"] == "undecided"
+        assert judge(improves(), scores)["verdict"] == "supported"
+
+    def test_a_grid_of_ones_own_has_another_family(self):
+        scores = scored({"mtunet": 0.03, "merit": 0.05})
+        same = judge(improves(), scores)
+        assert (same["family"], same["own_family"]) == (2, False)
+        row = judge(improves(grid={"acdc": ["mtunet", "merit", "transunet"]}), scores)
+        assert (row["family"], row["own_family"]) == (3, True)
+        assert row["verdict"] == "undecided"
+        assert row["missing"] == "not in this run's grid: 1, acdc/transunet"
+
+    def test_no_mean_over_mm_and_pixels(self):
+        scores = scored({"mtunet": -0.5, "merit": -0.5})
+        other = scores.assign(dataset="isic2018", unit="pixel")
+        grid = {"acdc": ["mtunet", "merit"], "isic2018": ["mtunet", "merit"]}
+        family = Family(modules=["salstm"], metrics=["dice", "hd95"], resamples=200)
+        both = pd.concat([scores, other])
+        found = {
+            measure: judge(improves(measures=[measure], grid=grid), both, grid=grid, family=family)
+            for measure in ("dice", "hd95")
+        }
+        assert math.isnan(found["hd95"]["estimate"])
+        assert found["hd95"]["verdict"] == "supported"
+        assert found["dice"]["estimate"] == pytest.approx(-0.5, abs=0.01)
 
     def test_measure_outside_the_declared_family(self):
         row = judge(improves(measures=["hd95"]), scored({"mtunet": 0.03, "merit": 0.03}))
@@ -187,11 +242,61 @@ class TestCosts:
         assert row["verdict"] == "supported"
 
 
+def losses(ends, *, seeds=(0, 1, 2), epochs=20):
+    """Histories of convlstm and salstm on acdc: {network: (convlstm, salstm)}, the loss at the end, a little noise."""
+    generator = np.random.default_rng(7)
+    rows = [
+        {"dataset": "acdc", "baseline": baseline, "variant": variant, "seed": seed, "epoch": epoch}
+        # before the last tenth the order is the other way round
+        | {"loss": end * generator.normal(1, 0.01) if epoch > 18 else 1 / end}
+        for baseline, pair in ends.items()
+        for variant, end in zip(("convlstm", "salstm"), pair, strict=True)
+        for seed in seeds
+        for epoch in range(1, epochs + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+class TestLosses:
+    claim = improves(id="fits", kind="fits_better", measures=["loss"], against="convlstm")
+
+    def test_lower_everywhere_is_supported(self):
+        row = judge(self.claim, history=losses({"mtunet": (0.2, 0.1), "merit": (0.4, 0.3)}))
+        assert row["verdict"] == "supported"
+        assert row["evidence"] == "2 of 2 networks lower, 2 clearly; 0 clearly higher"
+        # ratios 1/2 and 3/4; the end of 20 epochs is the last two
+        assert row["estimate"] == pytest.approx(0.625, rel=0.02)
+        assert (row["low"], row["high"]) == pytest.approx((0.5, 0.75), rel=0.02)
+
+    def test_higher_once_contradicts(self):
+        row = judge(self.claim, history=losses({"mtunet": (0.2, 0.1), "merit": (0.3, 0.4)}))
+        assert row["verdict"] == "contradicted"
+
+    @pytest.mark.parametrize(
+        ("history", "missing"),
+        [
+            (losses({"mtunet": (0.2, 0.1)}), "no losses of salstm and convlstm: 1, acdc/merit"),
+            (losses({"mtunet": (0.2, 0.1), "merit": (0.2, 0.1)}, seeds=(0,)), "fewer than 3 seeds"),
+            (losses({"mtunet": (0.2, 0.1), "merit": (0.2, 0.1999)}), "1 of 2 are neither"),
+            (None, "no losses of salstm and convlstm: 2, acdc/mtunet"),
+        ],
+        ids=["gap", "one seed", "equal", "nothing"],
+    )
+    def test_undecided(self, history, missing):
+        row = judge(self.claim, history=history)
+        assert row["verdict"] == "undecided"
+        assert missing in row["missing"]
+
+    def test_phantoms_decide_nothing(self):
+        history = losses({"mtunet": (0.2, 0.1), "merit": (0.4, 0.3)})
+        assert judge(self.claim, history=history, limits=["phantom data"])["verdict"] == "undecided"
+
+
 class TestFile:
     def test_shipped_file(self):
         found = claims.read(FILE)
         assert found.seeds == 3
-        assert len({claim.id for claim in found.claims}) == len(found.claims) == 4
+        assert len({claim.id for claim in found.claims}) == len(found.claims) == 5
         for claim in found.claims:
             assert set(claim.grid) <= set(DATASETS)
             assert claim.text
@@ -210,16 +315,15 @@ class TestFile:
                 assert set(names) <= set(config["grid"][dataset]) & set(baselines.names())
 
     def test_empty_run_decides_nothing(self):
-        table = claims.evaluate(
-            claims.read(FILE),
-            pd.DataFrame(columns=list(COLUMNS["scores"])),
-            costs(),
-            Family(resamples=100),
-            np.random.default_rng(0),
-        )
+        family, said = Family(resamples=100), claims.read(FILE)
+        scores = pd.DataFrame(columns=list(COLUMNS["scores"]))
+        grid = said.claims[0].grid
+        compared = comparisons.compare(scores, grid, family, np.random.default_rng(0))
+        data = collected(costs())
+        table = claims.evaluate(said, compared, data, family, np.random.default_rng(0))
         assert set(table["verdict"]) == {"undecided"}
         assert all(table["missing"])
-        assert len(table) == 2 * 2 * 2 + 2 + 2
+        assert len(table) == 2 * 2 * 2 + 2 + 2 + 2
 
     @pytest.mark.parametrize(
         ("change", "message"),

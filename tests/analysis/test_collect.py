@@ -141,3 +141,11 @@ def test_cases_called_like_undefined_values_are_cases(results, tmp_path):
     assert sorted(set(scores["case"])) == ["002", "NA"]
     assert sorted(set(scores["group"])) == ["002", "nan"]
     assert scores["dice"].notna().all()
+
+
+def test_data_that_this_program_made_are_known_from_their_list(results, tmp_path):
+    collect.collect(results, GRID, tmp_path / "out")
+    assert not read(tmp_path / "out").cells["phantom"].any()
+    write_json(results / "acdc/raw.json", {"files": {}, "phantom": True})
+    collect.collect(results, GRID, tmp_path / "out")
+    assert read(tmp_path / "out").cells["phantom"].all()

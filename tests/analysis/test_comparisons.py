@@ -1,14 +1,16 @@
 """Effects: pairs, seeds, classes and cases by hand; gaps are named and still count."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from salstm.analysis import comparisons, statistics
+from salstm.analysis import case_values, comparisons, statistics
 from salstm.analysis.comparisons import Family
 from salstm.columns import COLUMNS
+from salstm.evaluation import conventions
 
 NAN = math.nan
 
@@ -47,42 +49,109 @@ PLAIN = {("g1", "a", "x"): (0.5, 4), ("g1", "a", "y"): (0.7, 2), ("g2", "b", "x"
 BETTER = {("g1", "a", "x"): (0.7, 3), ("g1", "a", "y"): (0.8, 3), ("g2", "b", "x"): (0.5, 9)}
 
 
+def paired(*frames, metric="dice") -> Any:
+    return case_values.paired(case_values.spread(pd.concat(frames), metric), "salstm")
+
+
 class TestPaired:
-    def test_seeds_then_classes_then_cases(self):
+    def test_the_mean_over_cases_is_the_tables(self):
+        """Cases, classes, seeds: class y stands in one of two cases and weighs as much as class x."""
+        found = paired(run(PLAIN), run(BETTER, variant="salstm"))
+        assert (found.left_out, found.unpaired, found.seeds) == (0, 0, 1)
+        # class x: +0.2 in a, -0.1 in b -> +0.05; class y: +0.1 in a; mean of classes 0.075
+        assert found.table["case"].tolist() == ["a", "b"]
+        assert found.table["group"].tolist() == ["g1", "g2"]
+        assert found.table["difference"].mean() == pytest.approx(0.075)
+        # a case has a share of each class: a 0.2 / 2 + 0.1 / 1, b -0.1 / 2 (times two cases over two classes)
+        assert found.table["difference"].tolist() == pytest.approx([0.2, -0.05])
         rows = pd.concat([run(PLAIN), run(BETTER, variant="salstm")])
-        values, left_out = comparisons.paired(rows, "salstm", "dice")
-        assert left_out == 0
-        # case a: classes +0.2 and +0.1 -> +0.15; case b: -0.1
-        assert values["case"].tolist() == ["a", "b"]
-        assert values["group"].tolist() == ["g1", "g2"]
-        assert values["difference"].tolist() == pytest.approx([0.15, -0.1])
-        assert values["plain"].tolist() == pytest.approx([0.6, 0.6])
-        assert values["module"].tolist() == pytest.approx([0.75, 0.5])
+        table = conventions.average(rows, ["dice"]).set_index("variant")["dice"]
+        assert found.table["plain"].mean() == pytest.approx(table["plain"])
+        assert found.table["module"].mean() == pytest.approx(table["salstm"])
 
-    def test_only_common_seeds(self):
+    def test_where_every_case_has_every_class_it_is_the_mean_over_classes(self):
+        whole = PLAIN | {("g2", "b", "y"): (0.9, 1)}
+        better = BETTER | {("g2", "b", "y"): (0.8, 1)}
+        found = paired(run(whole), run(better, variant="salstm"))
+        assert found.table["difference"].tolist() == pytest.approx([0.15, -0.1])
+
+    def test_seeds_are_no_pairs(self):
+        """Seed 0 of plain and seed 2 of the module share as little as seeds 1 and 1: all trainings count."""
         worse = dict.fromkeys(PLAIN, (0.0, 99))
-        rows = pd.concat(
-            [
-                run(PLAIN, seed=0),
-                run(PLAIN, seed=1),
-                run(BETTER, variant="salstm", seed=1),
-                run(worse, variant="salstm", seed=2),
-            ]
-        )
-        values, _ = comparisons.paired(rows, "salstm", "dice")
-        assert values["difference"].tolist() == pytest.approx([0.15, -0.1])
+        frames = [run(PLAIN, seed=0), run(PLAIN, seed=1), run(BETTER, variant="salstm", seed=1)]
+        found = paired(*frames, run(worse, variant="salstm", seed=2))
+        assert [one.shape for one in found.trainings] == [(2, 2), (2, 2)]
+        assert found.table["module"].mean() == pytest.approx((0.5 * (0.6 + 0.8) + 0) / 2)
 
-    def test_undefined_pairs_are_left_out_and_counted(self):
+    def test_what_a_training_lacks_is_left_out_of_both_and_counted(self):
         holed = BETTER | {("g2", "b", "x"): (NAN, NAN)}
-        rows = pd.concat([run(PLAIN), run(holed, variant="salstm")])
-        values, left_out = comparisons.paired(rows, "salstm", "dice")
-        assert left_out == 1
-        assert values["case"].tolist() == ["a"]
+        found = paired(run(PLAIN), run(holed, variant="salstm"))
+        assert (found.left_out, found.unpaired) == (1, 1)
+        assert found.table["case"].tolist() == ["a"]
+
+    def test_a_case_that_one_variant_was_not_tested_on(self):
+        fewer = {key: value for key, value in BETTER.items() if key[1] == "a"}
+        found = paired(run(PLAIN), run(fewer, variant="salstm"))
+        assert (found.left_out, found.unpaired) == (1, 1)
 
     @pytest.mark.parametrize("variant", ["plain", "salstm"])
     def test_one_side_only(self, variant):
-        values, left_out = comparisons.paired(run(PLAIN, variant=variant), "salstm", "dice")
-        assert (len(values), left_out) == (0, 0)
+        found = paired(run(PLAIN, variant=variant))
+        assert (len(found.table), found.left_out, found.seeds) == (0, 0, 0)
+
+
+def comparison(**changes):
+    row = {"improvement": 0.1, "p_holm": 0.01, "seeds": 3, "unpaired": 0}
+    return row | changes
+
+
+@pytest.mark.parametrize(
+    ("row", "limits", "expected"),
+    [
+        (comparison(), (), "better"),
+        (comparison(improvement=-0.1), (), "worse"),
+        (comparison(p_holm=0.051), (), "undecided"),
+        (comparison(p_holm=NAN, seeds=1), (), "undecided"),
+        (comparison(seeds=2), (), "undecided"),
+        (comparison(unpaired=1), (), "undecided"),
+        (comparison(), ("phantom data: acdc",), "undecided"),
+        (comparison(improvement=NAN, p_holm=NAN), (), ""),
+    ],
+)
+def test_what_is_clear(row, limits, expected):
+    assert comparisons.clear(row, 0.95, limits=limits) == expected
+
+
+def test_an_organ_that_is_invented_points_the_same_way_in_test_and_table():
+    """A module +1 on 12 cases that invents the structure in 6 cases without one."""
+    there = {(f"c{k}", f"c{k}", "x"): (0.8 + 0.002 * k, 5.0) for k in range(12)}
+    up = {key: (dice + 0.01, far - 0.5) for key, (dice, far) in there.items()}
+    nothing = {(f"e{k}", f"e{k}", "x"): (NAN, NAN) for k in range(6)}
+    empty = {"reference_voxels": 0, "prediction_voxels": 0, "diagonal": 300.0}
+    invents = {"reference_voxels": 0, "prediction_voxels": 40, "diagonal": 300.0}
+    frames = []
+    for seed in range(3):
+        frames += [run(there, seed=seed), run(nothing, seed=seed, **empty)]
+        frames += [
+            run(up, seed=seed, variant="salstm"),
+            run(nothing, seed=seed, variant="salstm", **invents),
+        ]
+    scores, family = pd.concat(frames), Family(modules=["salstm"], resamples=200)
+    generator = np.random.default_rng(0)
+    dice, far = comparisons.compare(scores, {"acdc": ["unet"]}, family, generator).to_dict(
+        "records"
+    )
+    means = conventions.average(conventions.under_protocol(scores, "strict"), ["dice", "hd95"])
+    table: Any = means.groupby("variant")[["dice", "hd95"]].mean()
+    for row, metric in ((dice, "dice"), (far, "hd95")):
+        assert row["difference"] == pytest.approx(
+            table.loc["salstm", metric] - table.loc["plain", metric]
+        )
+        assert row["improvement"] < 0
+        assert row["verdict"] != "better"
+        assert (row["cases"], row["unpaired"], row["pairs_left_out"]) == (18, 0, 0)
+    # (12 * 0.01 - 6 * 1) / 18
+    assert dice["difference"] == pytest.approx(-0.3267, abs=1e-4)
 
 
 class TestCompare:
@@ -99,7 +168,8 @@ class TestCompare:
         assert up["difference"] == pytest.approx(0.02, abs=0.003)
         assert up["low"] < 0.02 < up["high"]
         assert up["p_holm"] == pytest.approx(2 * up["p"])
-        assert up["p"] == up["smallest_p"] == statistics.smallest_p(20)
+        assert up["patients_p"] == up["smallest_p"] == statistics.smallest_p(20)
+        assert (up["verdict"], same["verdict"]) == ("better", "undecided")
         assert up["groups_improved"] == 1
         assert up["effect_size"] > 3
         assert same["low"] < 0 < same["high"]
@@ -120,8 +190,10 @@ class TestCompare:
         assert row["improvement"] == pytest.approx(1.035)
         assert row["effect_size"] > 0
         assert row["groups_improved"] == 1
-        assert row["p"] == 2 / 2**8
-        assert math.isnan(row["gain_over_seed_sd"])
+        assert row["patients_p"] == 2 / 2**8
+        # one seed: nothing is known about another training
+        assert all(math.isnan(row[name]) for name in ("low", "high", "p", "p_holm", "luck"))
+        assert row["verdict"] == "undecided"
 
     def test_gaps_are_named_and_count_in_the_family(self):
         gains = {
@@ -175,7 +247,11 @@ class TestCompare:
             pd.concat(frames), {"acdc": ["unet"]}, family, np.random.default_rng(0)
         ).to_dict("records")
         assert row["seed_sd"] == pytest.approx(math.sqrt(0.0005))
-        assert row["gain_over_seed_sd"] == pytest.approx(0.07 / math.sqrt(0.0005))
+        assert row["training_error"] == pytest.approx(math.sqrt(0.0005 * (1 / 2 + 1 / 2)))
+        # nothing else varies: t with one degree of freedom of each variant
+        assert row["degrees"] == pytest.approx(2)
+        assert row["luck"] == pytest.approx(4.3027 * math.sqrt(0.0005), rel=1e-4)
+        assert row["high"] - row["low"] == pytest.approx(2 * row["luck"])
         assert row["seeds"] == 2
 
     def test_same_generator_same_numbers(self):

@@ -20,7 +20,15 @@ from tests.synthetic import Made
 def made(values: dict[str, list[float]], groups: list[str], **more: Any) -> Any:
     """Scored rows of one class and seed: network -> its values by case."""
     rows = [
-        {"dataset": "acdc", "baseline": name, "variant": "plain", "seed": 0, "class": "a", **more}
+        {
+            "dataset": "acdc",
+            "baseline": name,
+            "variant": "plain",
+            "seed": 0,
+            "selection": "best_val",
+            "class": "a",
+            **more,
+        }
         | {"case": f"{at}", "group": groups[at], "dice": value}
         for name, found in values.items()
         for at, value in enumerate(found)
@@ -78,6 +86,31 @@ def test_pairs_name_the_better_one_and_are_corrected_together():
         ("b", "a"), ("a", "c"), ("b", "c"),
     ]  # fmt: skip
     assert pairs["gain"].tolist() == pytest.approx([0.0375, 0.4375, 0.475])
+    # one seed: another training is unknown, so that nothing is told apart
+    assert pairs["p"].isna().all()
+    assert set(pairs["verdict"]) == {"undecided"}
+
+
+def test_pairs_are_told_apart_over_trainings():
+    """b is above c by 0.5 in every training, a and b swap places from one training to the next."""
+    shifts = [
+        {"a": 0.1, "b": 0.0, "c": 0.0},
+        {"a": -0.1, "b": 0.0, "c": 0.01},
+        {"a": 0.0, "b": 0.02, "c": 0.0},
+    ]
+    level = {"a": 0.8, "b": 0.8, "c": 0.3}
+    ripple = np.linspace(-0.01, 0.01, 12)
+    frames = [
+        made({name: [level[name] + by[name] + one for one in ripple] for name in level}, [str(at) for at in range(12)])
+        .assign(seed=seed)
+        for seed, by in enumerate(shifts)
+    ]  # fmt: skip
+    _, _, pairs = ranked(pd.concat(frames))
+    found = {(row["baseline"], row["over_baseline"]): row for row in pairs.to_dict("records")}
+    assert {key: row["verdict"] for key, row in found.items()} == {
+        ("b", "a"): "undecided", ("a", "c"): "better", ("b", "c"): "better",
+    }  # fmt: skip
+    assert found["b", "a"]["patients_p"] < 0.001  # by the patients alone it would be certain
     assert pairs["p_holm"].tolist() == pytest.approx(
         statistics.holm(pairs["p"].to_numpy()).tolist()
     )
@@ -126,7 +159,7 @@ def test_a_network_without_a_value_is_ranked_nowhere():
     found, shares, pairs = ranked(made({**VALUES, "c": [np.nan] * 4}, GROUPS))
     assert np.isnan(found["rank"][2])
     assert shares.loc[shares["baseline"] == "c", "share"].isna().all()
-    assert pairs["p"].isna().tolist() == [False, True, True]
+    assert pairs["patients_p"].isna().tolist() == [False, True, True]
 
 
 def test_table_and_figure_of_a_whole_run(tmp_path):
@@ -141,7 +174,8 @@ def test_table_and_figure_of_a_whole_run(tmp_path):
     judged = {one: results.judged(folder, one) for one in ("ranking", "shares", "pairs")}
     facts = figure.draw(data, judged, "acdc", tmp_path)
     assert facts is not None
-    assert "nothing can be clear" in facts["caption"]  # 6 groups, 15 pairs
+    assert "0 of 15 pairs" in facts["alt"] or "of 30 pairs" in facts["alt"]
+    assert "over trainings and groups" in facts["caption"]
     shown = table.build(data, judged, synthetic.cards(), "acdc")
     assert shown is not None
     assert len(shown.rows) == 6

@@ -40,7 +40,7 @@ EXPECTED = {  # convention -> (dice of present, missed, invented, absent), (hd95
     "authors": ((0, 0, 1, 0), (1, 0, 0, 0)),
     "nnunet": ((0, 0, 0, NAN), (1, NAN, NAN, NAN)),
     "monai": ((0, 0, NAN, NAN), (1, NAN, NAN, NAN)),
-    "penalty": ((0, 0, 0, NAN), (1, 5, 5, NAN)),
+    "penalty": ((0, 0, 0, 1), (1, 5, 5, 0)),
 }
 SCOPES = {
     "transunet": "stored",
@@ -65,7 +65,8 @@ def test_states(name):
     np.testing.assert_array_equal(rows["iou"], dice)
     for distance in ("hd", "hd95", "hd95_directed", "assd"):
         np.testing.assert_array_equal(rows[distance], hd95)
-    kept = ["tp", "fp", "fn", "precision", "recall", "surface_dice", "volume_error"]
+    kept = ["tp", "fp", "fn", "precision", "recall", "volume_error"]
+    kept += ["surface_dice"] * (name != "penalty")
     unfilled = raw(scopes=[SCOPES[name]])
     pd.testing.assert_frame_equal(rows.filter(kept), unfilled.filter(kept))
 
@@ -75,6 +76,12 @@ def test_input_stays_as_it_was(name):
     scores = raw()
     conventions.apply(scores, name)
     pd.testing.assert_frame_equal(scores, raw())
+
+
+def test_the_strict_rule_leaves_no_hole():
+    rows = conventions.apply(raw(), "penalty")
+    assert rows.filter(["dice", "iou", "hd", "hd95", "assd", "surface_dice"]).notna().all().all()
+    np.testing.assert_array_equal(rows["surface_dice"].iloc[1:], [0, 0, 1])
 
 
 def test_monai_takes_the_directed_distance():
@@ -122,7 +129,7 @@ class TestProtocols:
         rows = conventions.under_protocol(scores, "strict")
         assert set(rows["selection"]) == {"best_val"}
         assert set(rows["scope"]) == {"native"}
-        assert list(rows["hd95"].fillna(-1)) == [1, 5, 5, -1]
+        assert list(rows["hd95"]) == [1, 5, 5, 0]
 
     def test_strict_refuses_a_dataset_whose_split_divides_groups(self):
         leaking = raw(dataset="cvc_clinicdb").assign(divided_groups=29)

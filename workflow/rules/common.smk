@@ -9,7 +9,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import columns, devices, provenance, recipes, vocabulary
+from salstm import columns, devices, limits, provenance, recipes, vocabulary
 from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets, own
 from salstm.data.acquire import listing
@@ -47,8 +47,8 @@ STATISTICS = json.dumps(config["statistics"], sort_keys=True)
 PHANTOMS = json.dumps(
     [one for one in PATHS.active if config["datasets"].get(one, {}).get("phantom")]
 )
-# Why this run cannot decide about accuracy: phantoms, or less than config.yaml asks for.
-LIMITS = json.dumps(recipes.limits(config, configuration.checked(SHIPPED, NETWORKS)))
+# Why this run cannot decide about accuracy: phantoms, or another run than config.yaml asks for.
+LIMITS = json.dumps(limits.reasons(config, configuration.checked(SHIPPED, NETWORKS)))
 # Editing a template rebuilds the pages, nothing else.
 TEMPLATES = hashlib.sha256(
     b"".join(

@@ -53,7 +53,9 @@ def write(path: Path, dataset: str, raw: Path, changes: str = NONE) -> None:
         )
     entries = {name: {**entry, "modified": before[name][1]} for name, entry in files.items()}
     folders = {name: (raw / name).stat().st_mtime_ns for name in _folders(files)}
-    write_json(path, {"files": entries, "folders": folders, "changes": changes})
+    made = (raw / "phantom.json").is_file()  # salstm.data.phantoms.ensure marks what it makes
+    record = {"files": entries, "folders": folders, "changes": changes, "phantom": made}
+    write_json(path, record)
 
 
 def files(path: Path) -> dict[str, dict[str, Any]]:

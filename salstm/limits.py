@@ -1,0 +1,115 @@
+"""Why a run cannot decide about accuracy, whatever it finds: made-up data, or another run than config.yaml asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from salstm import recipes
+from salstm.vocabulary import Identity
+
+LESS = {"epochs": "fewer epochs", "size": "smaller images"}
+"""Keys of a recipe of which less is a smaller run: what a reduced run reduces."""
+SETTINGS = ("split", "size", "frames")
+"""Of a dataset, what decides which cases are tested and what a network sees of them."""
+EVERY_CASE = "folds"
+"""The split that tests every case once, each by trainings that never saw its group."""
+
+
+def reasons(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
+    """What of a configuration keeps its run from a verdict about accuracy.
+
+    Args:
+        config: the configuration of the run.
+        paper: the configuration without what was laid over it.
+
+    Returns:
+        A sentence for each reason; none for a whole run. Networks that the paper's grid has not are no reason: no
+        claim is about them.
+    """
+    active = [dataset for dataset, chosen in config["grid"].items() if chosen]
+    phantoms = [one for one in active if config["datasets"][one].get("phantom")]
+    found = [phantom_data(phantoms)] if phantoms else []
+    found += _settings(config, paper, [one for one in active if one in paper["datasets"]])
+    return [*found, *_recipes(config, paper, active)]
+
+
+def phantom_data(datasets: list[str]) -> str:
+    """The reason that made-up data are."""
+    return f"phantom data: {', '.join(datasets)}"
+
+
+def fewer_cases(scores: Any, dataset: str) -> str:
+    """Why the scores of a dataset are not of the published test set; empty if they are, or are of another one.
+
+    Args:
+        scores: collected raw rows of the dataset.
+        dataset: its name.
+    """
+    from salstm.data import splits  # a plan reads this module without numpy
+
+    tested = {*scores["group"].unique(), *scores["case"].unique()}
+    try:
+        listed = [entry for entry, part in splits.paper(dataset).items() if part == "test"]
+    except ValueError:  # no list is published
+        return ""
+    known = sum(entry in tested for entry in listed)
+    if known in (0, len(listed)):
+        return ""
+    return f"fewer test cases than in the published split: {dataset} {known} of {len(listed)}"
+
+
+def _settings(
+    config: Mapping[str, Any], paper: Mapping[str, Any], datasets: list[str]
+) -> Iterator[str]:
+    for key in SETTINGS:
+        pairs = [
+            (name, *(one["datasets"][name][key] for one in (config, paper))) for name in datasets
+        ]
+        differ = [
+            f"{name} {_text(run)} where it has {_text(full)}"
+            for name, run, full in pairs
+            if run != full and not (key == "split" and run["name"] == EVERY_CASE)
+        ]
+        if differ:
+            yield f"another {key} than in config.yaml: {_first(differ)}"
+
+
+def _recipes(config: dict[str, Any], paper: dict[str, Any], datasets: list[str]) -> Iterator[str]:
+    cells = [
+        Identity(dataset, baseline, variant, 0)
+        for dataset in datasets
+        for baseline in config["grid"][dataset]
+        if baseline in paper["grid"].get(dataset, ())
+        for variant in config["variants"]
+    ]
+    pairs = {}
+    for cell in cells:
+        texts = (recipes.given(recipes.resolve(one, *cell[:3])) for one in (config, paper))
+        pairs[cell] = tuple(texts)
+    for key, words in LESS.items():
+        less = [
+            f"{cell.dataset}/{cell.baseline} {run[key]} of {full[key]}"
+            for cell, (run, full) in pairs.items()
+            if run[key] < full[key]
+        ]
+        if less:
+            yield f"{words} than in config.yaml: {_first(list(dict.fromkeys(less)))}"
+    others = {
+        f"{cell.dataset}/{cell.baseline} {key}": None
+        for cell, (run, full) in pairs.items()
+        for key in sorted({*run, *full})
+        if run.get(key) != full.get(key) and not (key in LESS and run[key] < full[key])
+    }
+    if others:
+        yield f"another recipe than in config.yaml: {_first(list(others))}"
+
+
+def _first(texts: list[str]) -> str:
+    return texts[0] + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "the native size" if value is None else str(value)
+    return " ".join(str(one) for one in value.values())
