@@ -116,7 +116,7 @@ def whole_schema() -> dict[str, Any]:
     schema["properties"]["variants"]["default"] = [vocabulary.PLAIN, *vocabulary.ATTENTION]
     schema["$defs"]["recipe"] = layer = recipes.layer_schema()
     layers = schema["properties"]["recipes"]["properties"]
-    layers["defaults"]["required"] = sorted(layer["properties"])
+    layers["defaults"]["required"] = sorted(set(layer["properties"]) - set(recipes.OPTIONAL))
     return schema
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 from salstm import schemas
 from salstm.data.augment import MODULES as AUGMENTATIONS
 from salstm.data.datasets import DATASETS, Dataset
+from salstm.data.frame_counts import amounts
 from salstm.optimisation import losses, optimizers, schedules
 from salstm.parameters import Choice, Count, Kind, Pixels, Positive, Rule, closed, not_null, schema
 from salstm.vocabulary import ATTENTION, PLAIN
@@ -28,10 +29,15 @@ KINDS: dict[str, Kind] = {
 }
 """The keys of a recipe that are a name with parameters."""
 
-LESS = {"epochs": "fewer epochs", "size": "smaller images"}
-"""Keys of which less is a smaller run: what a reduced run reduces."""
+LENGTHS = ("epochs", "iterations")
+"""Keys that say how long a training is; a recipe has one of them, and a layer that gives one ends the other."""
+OPTIONAL = ("iterations", "drop_last", "train_size", "resize", "restore", "postprocess")
+"""Keys that the defaults need not give: where no layer does, the first value of their type holds."""
 
 Border = Literal["replicate", "authors"]
+Resize = Literal["after", "before", "pad"]
+Restore = Literal["labels", "logits"]
+Postprocess = Literal["none", "fill_holes"]
 Problem = tuple[str, str]
 """A key of a recipe, such as ``loss.kernel``, and what is wrong with it."""
 
@@ -64,7 +70,6 @@ class Recipe:
     """
 
     size: Annotated[Pixels, _about("Side of the network's input in pixels.")]
-    epochs: Annotated[Count, _about("Passes over the training frames.")]
     batch: Annotated[Count, _about("Effective batch.")]
     optimizer: Annotated[
         Choice, Rule(**optimizers.KIND.schema()), _about("salstm/optimisation/optimizers.py.")
@@ -107,11 +112,63 @@ class Recipe:
         Positive | Literal["map"] | None,
         _about("A positive number, or the word map for the true H*W."),
     ] = None
+    epochs: Annotated[
+        Count | None, _about("Passes over the training frames; in place of iterations.")
+    ] = None
+    iterations: Annotated[
+        Count | None,
+        _about("Optimizer steps, however many frames there are; in place of epochs."),
+    ] = None
+    drop_last: Annotated[
+        bool | None, _about("Leave an epoch's last batch out if it is not a whole one.")
+    ] = None
+    train_size: Annotated[
+        Pixels | None,
+        _about("Side of the training windows in pixels, if it is not size: of a crop, say."),
+    ] = None
+    resize: Annotated[
+        Resize | None,
+        _about(
+            "How a frame becomes a square: stretched after the augmentation, stretched before it, or padded before it."
+        ),
+    ] = None
+    restore: Annotated[
+        Restore | None,
+        _about("What is brought to the stored grid: labels (nearest) or logits (linear)."),
+    ] = None
+    postprocess: Annotated[
+        Postprocess | None, _about("What protocol paper does to predictions before scoring them.")
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not fit each other, however the recipe came to be."""
-        if found := list(_unfit(self.activation, self.loss.name, self.scales)):
+        found = list(_unfit(self.activation, self.loss.name, self.scales, self.train_size))
+        if found := found or list(_no_length(vars(self))):
             raise RecipeError(_sentence(found))
+
+    @property
+    def side(self) -> int:
+        """Side of a training window in pixels, before several scales."""
+        return self.train_size or self.size
+
+    def batches(self, frames: int) -> int:
+        """Optimizer steps of an epoch over that many training frames.
+
+        A last batch that is not a whole one is left out under ``drop_last``; one of a single item always is, because
+        it has no batch statistics on 1x1 maps. Fewer frames than a batch are one step.
+        """
+        whole, rest = divmod(frames, self.batch)
+        if whole and (self.drop_last or rest == 1):
+            rest = 0
+        return whole + (rest > 0)
+
+    def length(self, frames: int) -> tuple[int, int]:
+        """Epochs and optimizer steps of the training; the last epoch is cut where ``iterations`` are reached."""
+        steps = self.batches(frames)
+        if self.iterations is None:
+            epochs = self.epochs or 0  # a recipe without either is refused
+            return epochs, epochs * steps
+        return -(-self.iterations // steps), self.iterations
 
     @property
     def rate(self) -> float:
@@ -128,7 +185,8 @@ def resolve(config: Mapping[str, Any], dataset: str, baseline: str, variant: str
 
     A named choice with parameters (``optimizer``, ``schedule``, ``loss``) that is given in a later layer under
     another name replaces the earlier one whole; under the same name its parameters are merged. A layer that gives
-    ``size`` and no ``scales`` ends the earlier ``scales``, which belong to the earlier size.
+    ``size`` and no ``scales`` ends the earlier ``scales``, which belong to the earlier size, and likewise
+    ``train_size``; one that gives ``epochs`` ends ``iterations``, and the other way round.
 
     What does not act is left out, so that changing it retrains nothing: ``attention_size`` without a module,
     ``border`` where a network sees one frame. Auxiliary outputs are off under a module: the loss is on the
@@ -199,23 +257,38 @@ def limits(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
     datasets = [dataset for dataset, chosen in config["grid"].items() if chosen]
     phantoms = [one for one in datasets if config["datasets"][one].get("phantom")]
     reasons = [f"phantom data: {', '.join(phantoms)}"] if phantoms else []
-    pairs = [
-        (
-            f"{dataset}/{baseline}",
-            *(_resolved(one, dataset, baseline, PLAIN) for one in (config, paper)),
-        )
-        for dataset in datasets
-        for baseline in config["grid"][dataset]
-        if baseline in paper["grid"].get(dataset, ())
-    ]
-    for key, words in LESS.items():
-        less = [
-            f"{cell} {run[key]} of {full[key]}" for cell, run, full in pairs if run[key] < full[key]
-        ]
-        if less:
+    found: dict[str, list[str]] = {}
+    for dataset in datasets:
+        for baseline in config["grid"][dataset]:
+            if baseline in paper["grid"].get(dataset, ()):
+                for words, text in _less(config, paper, dataset, baseline):
+                    found.setdefault(words, []).append(f"{dataset}/{baseline} {text}")
+    for words in ("shorter trainings", "fewer epochs", "fewer iterations", "smaller images"):
+        if less := found.get(words):
             more = f" and {len(less) - 1} more" if len(less) > 1 else ""
             reasons.append(f"{words} than in config.yaml: {less[0]}{more}")
     return reasons
+
+
+def _less(
+    config: Mapping[str, Any], paper: Mapping[str, Any], dataset: str, baseline: str
+) -> Iterator[Problem]:
+    """In what a cell trains less than the paper's: words, and how much of how much."""
+    run, full = (_load(_resolved(one, dataset, baseline, PLAIN)) for one in (config, paper))
+    for key, words in zip(LENGTHS, ("fewer epochs", "fewer iterations"), strict=True):
+        mine, whole = getattr(run, key), getattr(full, key)
+        if mine is not None and whole is not None and mine < whole:
+            yield words, f"{mine} of {whole}"
+    if (run.epochs is None) != (full.epochs is None):
+        # Told apart by what both come to, on each one's own frames.
+        steps, whole = (
+            recipe.length(amounts(dataset, one["datasets"][dataset]).train)[1]
+            for recipe, one in ((run, config), (full, paper))
+        )
+        if steps < whole:
+            yield "shorter trainings", f"{steps} of {whole} iterations"
+    if run.size < full.size:
+        yield "smaller images", f"{run.size} of {full.size}"
 
 
 @cache
@@ -272,7 +345,8 @@ def _of_cell(
 ) -> Iterator[Problem]:
     text = _resolved(config, *cell)
     found = list(_wrong(text))
-    if found := found or list(_unfit(text["activation"], text["loss"]["name"], text["scales"])):
+    unfit = _unfit(text["activation"], text["loss"]["name"], text["scales"], text.get("train_size"))
+    if found := found or [*unfit, *_no_length(text)]:
         yield from found
         return
     recipe, micro_batch = _load(text), config["machine"]["micro_batch"]
@@ -281,8 +355,23 @@ def _of_cell(
         yield ("machine.micro_batch" if key == "batch" and micro_batch else key), problem
 
 
-def _unfit(activation: str, loss: str, scales: Sequence[int] | None) -> Iterator[Problem]:
+def _no_length(text: Mapping[str, Any]) -> Iterator[Problem]:
+    """A recipe that says twice how long a training is, or not at all."""
+    given = [f"{key} {text[key]}" for key in LENGTHS if text.get(key) is not None]
+    if len(given) != 1:
+        yield (
+            "iterations" if given else "",
+            f"found {' and '.join(given) or 'neither epochs nor iterations'}, one of the two is allowed; give how "
+            f"long to train either in epochs or in iterations",
+        )
+
+
+def _unfit(
+    activation: str, loss: str, scales: Sequence[int] | None, train_size: int | None
+) -> Iterator[Problem]:
     """Keys of a recipe that contradict each other."""
+    if scales and train_size is not None:
+        yield "train_size", "a batch has one of the scales already; leave one of the two out"
     fitting = losses.BY_ACTIVATION[activation]
     if loss not in fitting:
         yield (
@@ -364,6 +453,9 @@ def _lay(recipe: dict[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(recipe)
     if "size" in layer:
         result["scales"] = None
+        result.pop("train_size", None)
+    for key in LENGTHS if any(key in layer for key in LENGTHS) else ():
+        result.pop(key, None)
     for key, value in layer.items():
         old = result.get(key)
         if isinstance(value, dict) and isinstance(old, dict):

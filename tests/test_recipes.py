@@ -87,10 +87,10 @@ def test_later_layers_win_and_a_new_name_replaces_the_old_parameters(paper):
     recipe = recipes.resolve(paper, "synapse", "transunet", "plain")
     momentum = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
     assert recipe.optimizer == Choice("sgd", momentum)
-    assert (recipe.batch, recipe.epochs) == (24, 150)
+    assert (recipe.batch, recipe.epochs, recipe.iterations) == (24, None, 13950)
     paper["recipes"]["overrides"] = {"epochs": 2, "optimizer": {"lr": 0.5}}
     recipe = recipes.resolve(paper, "synapse", "transunet", "plain")
-    assert recipe.epochs == 2
+    assert (recipe.epochs, recipe.iterations) == (2, None), "what is given last says how long"
     assert recipe.rate == 0.5
     assert recipe.optimizer.parameters["momentum"] == 0.9
 
@@ -131,6 +131,45 @@ def test_scales_belong_to_the_size_that_they_were_given_with(paper):
     assert recipes.resolve(paper, *cell).scales == (64, 128)
 
 
+def test_the_side_of_training_windows_belongs_to_the_size_it_was_given_with(paper):
+    cell = ("cvc_clinicdb", "fanet", "plain")
+    recipe = recipes.resolve(paper, *cell)
+    assert (recipe.size, recipe.side) == (352, 264)
+    paper["recipes"]["overrides"] = {"size": 64}
+    recipe = recipes.resolve(paper, *cell)
+    assert (recipe.size, recipe.side, recipe.train_size) == (64, 64, None)
+
+
+@pytest.mark.parametrize(
+    ("frames", "batch", "drop_last", "batches"),
+    [
+        (16, 8, None, 2),
+        (17, 8, None, 2),  # of a single item there are no batch statistics
+        (18, 8, None, 3),
+        (18, 8, True, 2),
+        (18, 8, False, 3),
+        (7, 8, True, 1),  # fewer than a batch are one step
+        (1, 8, None, 1),
+        (3, 1, None, 3),
+        # The authors' own counts: DCSAU-Net on ISIC2018, FCBFormer on CVC-ClinicDB.
+        (1868, 16, True, 116),
+        (490, 16, True, 30),
+    ],
+)
+def test_steps_of_an_epoch(recipe, frames, batch, drop_last, batches):
+    recipe = dataclasses.replace(recipe, batch=batch, drop_last=drop_last)
+    assert recipe.batches(frames) == batches
+
+
+def test_iterations_do_not_depend_on_the_frames_and_epochs_do(recipe):
+    recipe = dataclasses.replace(recipe, epochs=None, iterations=13950, batch=24)
+    assert recipe.length(2211) == (150, 13950)  # TransUNet's 18 volumes of Synapse
+    assert recipe.length(1824) == (184, 13950)  # 15 of them; the last epoch is cut
+    recipe = dataclasses.replace(recipe, epochs=150, iterations=None)
+    assert recipe.length(2211) == (150, 13950)
+    assert recipe.length(1824) == (150, 11400)
+
+
 NETWORKS = "recipes.networks"
 REFUSED = {
     "a parameter of another loss": (
@@ -156,6 +195,22 @@ REFUSED = {
     "several sizes under softmax": (
         {"acdc": {"mtunet": {"scales": [224, 256]}}},
         r"recipes\.grid\.acdc\.mtunet\.scales: they make soft masks, which softmax does not take",
+    ),
+    "how long to train, twice": (
+        {"acdc": {"mtunet": {"epochs": 3, "iterations": 100}}},
+        r"recipes\.grid\.acdc\.mtunet\.iterations: found epochs 3 and iterations 100, one of the two",
+    ),
+    "a side for training beside several scales": (
+        {"cvc_clinicdb": {"hardnet_dfus": {"train_size": 320}}},
+        r"hardnet_dfus\.train_size: a batch has one of the scales already",
+    ),
+    "a side for training that the network does not take": (
+        {"cvc_clinicdb": {"fanet": {"train_size": 261}}},
+        r"fanet\.train_size: fanet: input of 261x261 pixels; .* multiples of 8",
+    ),
+    "a side for training of a network that is built for one": (
+        {"acdc": {"mtunet": {"train_size": 192}}},
+        r"acdc\.mtunet\.train_size: mtunet is built for one size; leave it out",
     ),
     "sigmoid for several classes": (
         {"acdc": {"mtunet": {"activation": "sigmoid", "loss": {"name": "bce"}}}},
@@ -255,8 +310,12 @@ def test_a_text_of_a_training_is_checked_alike(recipe):
     ):
         with pytest.raises(RecipeError, match=message):
             recipes.load({**text, **change})
-    with pytest.raises(RecipeError, match=r"recipe: 'epochs' is a required property"):
+    with pytest.raises(RecipeError, match=r"recipe: 'batch' is a required property"):
+        recipes.load({key: value for key, value in text.items() if key != "batch"})
+    with pytest.raises(RecipeError, match=r"recipe: found neither epochs nor iterations, one"):
         recipes.load({key: value for key, value in text.items() if key != "epochs"})
+    with pytest.raises(RecipeError, match=r"iterations: found epochs 2 and iterations 9, one of"):
+        recipes.load({**text, "iterations": 9})
     with pytest.raises(RecipeError, match="softmax does not take"):
         dataclasses.replace(recipe, scales=(32,))
 

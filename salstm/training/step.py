@@ -123,7 +123,7 @@ class Step:
 
     def _moved(self, image: Tensor, label: Tensor, size: int) -> tuple[Tensor, Tensor]:
         image, label = (one.to(self.device, non_blocking=True) for one in (image, label))
-        if size != self.recipe.size:
+        if size != image.shape[-1]:
             image, label = multiscale.resized(image, label, size)
         return image, label
 
