@@ -212,6 +212,9 @@ def plan(args: argparse.Namespace) -> None:
     checked = _checked(args.config)
     results = args.results or Path("results") / checked["name"]
     probed = results / "probe.csv"
+    if args.recipes:
+        sys.stdout.write(plan.by_cell(checked, _cards(), results))
+        return
     if args.probe:
         from salstm import devices
 
