@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "iterations",
         "looks",
         "split",
+        "grid",
         "best_val_epoch",
         "best_test_epoch",
         "parameters",

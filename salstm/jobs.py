@@ -189,6 +189,7 @@ def train(
         "recipe": given(recipe),
         "recipe_digest": digest(recipe),
         "split": store.manifest["source"].get("split", {}),
+        "grid": "native" if store.is_native else "resized",
         "trained": trainer.amount(state),
         "data_manifest_sha256": data,
         "best": state.best,

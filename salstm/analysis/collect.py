@@ -79,6 +79,7 @@ def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) ->
         "iterations": trained.get("iterations"),
         "looks": trained.get("looks"),
         "split": facts.get("split", {}).get("name"),
+        "grid": facts.get("grid"),
         "best_val_epoch": best.get("best_val", {}).get("epoch"),
         "best_test_epoch": best.get("best_test", {}).get("epoch"),
         "parameters": facts.get("parameters"),

@@ -127,7 +127,7 @@ def by_cell(settings: Mapping[str, Any], cards: Mapping[str, Any], results: Path
         work = estimate.work(recipe, variant, frames[dataset], cards[baseline])
         steps = recipe.batches(frames[dataset].train)
         length = (work.iterations, work.epochs, steps, recipe.batch, work.looks)
-        selection = selection_of(cards[baseline], variant)
+        selection = selection_of(cards[baseline], dataset, variant)
         lines.append(
             (dataset, baseline, variant, *(f"{one:,}" for one in length), *_words(selection))
         )
@@ -138,11 +138,11 @@ def by_cell(settings: Mapping[str, Any], cards: Mapping[str, Any], results: Path
     return "\n".join([*_aligned(lines, 3), "", *notes]) + "\n"
 
 
-def selection_of(card: Mapping[str, Any], variant: str) -> str:
+def selection_of(card: Mapping[str, Any], dataset: str, variant: str) -> str:
     """The weights that the authors report; of a module those of SALSTM's release. '' if a card says none."""
     if variant != PLAIN:
         return PROTOCOLS[PAPER].selection
-    return str(card.get("protocol", {}).get("selection", ""))
+    return str(card.get("protocol", {}).get("selection", {}).get(dataset, ""))
 
 
 def _words(selection: str) -> tuple[str]:

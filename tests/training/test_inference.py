@@ -13,13 +13,13 @@ from torch import nn
 from salstm.data.resize import resize
 from salstm.data.square import box, squared
 from salstm.data.store import Store
-from salstm.data.windows import network_input
 from salstm.modules.wrapper import Attached
 from salstm.parameters import Choice
 from salstm.recipes import Recipe
 from salstm.training.inference import View, logits, predict, to_labels
 from salstm.training.loader import windows
 from salstm.training.model import assemble
+from salstm.training.windows import network_input
 
 
 @pytest.mark.parametrize("variant", ["plain", "salstm", "lstmsa", "stack", "convlstm"])
