@@ -25,6 +25,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "looks",
         "split",
         "grid",
+        "wiring",
         "best_val_epoch",
         "best_test_epoch",
         "parameters",

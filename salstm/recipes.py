@@ -20,7 +20,7 @@ from salstm.data.datasets import DATASETS, Dataset
 from salstm.data.frame_counts import amounts
 from salstm.optimisation import losses, optimizers, schedules
 from salstm.parameters import Choice, Count, Kind, Pixels, Positive, Rule, closed, not_null, schema
-from salstm.vocabulary import ATTENTION, PLAIN
+from salstm.vocabulary import ATTENTION, PLAIN, VARIANTS
 
 KINDS: dict[str, Kind] = {
     "loss": losses.KIND,
@@ -31,13 +31,17 @@ KINDS: dict[str, Kind] = {
 
 LENGTHS = ("epochs", "iterations")
 """Keys that say how long a training is; a recipe has one of them, and a layer that gives one ends the other."""
-OPTIONAL = ("iterations", "drop_last", "train_size", "resize", "restore", "postprocess")
+FLATTER = "flatter attention"
+OPTIONAL = ("iterations", "drop_last", "train_size", "resize", "restore", "postprocess", "wiring")
 """Keys that the defaults need not give: where no layer does, the first value of their type holds."""
 
 Border = Literal["replicate", "authors"]
 Resize = Literal["after", "before", "pad"]
 Restore = Literal["labels", "logits"]
 Postprocess = Literal["none", "fill_holes"]
+Wiring = Literal["frames", "patches"]
+PATCH = 32
+"""Side in pixels of a patch under the wiring ``patches``."""
 Problem = tuple[str, str]
 """A key of a recipe, such as ``loss.kernel``, and what is wrong with it."""
 
@@ -109,8 +113,10 @@ class Recipe:
     frames: Annotated[Literal[1, 3], _about("What the network sees; of the dataset and variant.")]
     border: Annotated[Border | None, _about("Neighbours of the first and last frame.")] = None
     attention_size: Annotated[
-        Positive | Literal["map"] | None,
-        _about("A positive number, or the word map for the true H*W."),
+        Positive | Literal["map", "released"] | None,
+        _about(
+            "A positive number; map for the true H*W; released for what keeps the scores of 7744 at 224 at any size."
+        ),
     ] = None
     epochs: Annotated[
         Count | None, _about("Passes over the training frames; in place of iterations.")
@@ -140,10 +146,15 @@ class Recipe:
         Postprocess | None, _about("What protocol paper does to predictions before scoring them.")
     ] = None
 
+    wiring: Annotated[
+        Wiring | None,
+        _about("What a module reads where there is one frame: it thrice, or its patches in turn."),
+    ] = None
+
     def __post_init__(self) -> None:
         """Refuse keys that do not fit each other, however the recipe came to be."""
         found = list(_unfit(self.activation, self.loss.name, self.scales, self.train_size))
-        if found := found or list(_no_length(vars(self))):
+        if found := found or [*_no_length(vars(self)), *_no_patches(vars(self))]:
             raise RecipeError(_sentence(found))
 
     @property
@@ -189,8 +200,9 @@ def resolve(config: Mapping[str, Any], dataset: str, baseline: str, variant: str
     ``train_size``; one that gives ``epochs`` ends ``iterations``, and the other way round.
 
     What does not act is left out, so that changing it retrains nothing: ``attention_size`` without a module,
-    ``border`` where a network sees one frame. Auxiliary outputs are off under a module: the loss is on the
-    module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the dataset's.
+    ``border`` where a network sees one frame, ``wiring`` where it sees three. Auxiliary outputs are off under a module:
+    the loss is on the module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the
+    dataset's.
 
     Raises:
         RecipeError: keys that do not fit each other; ``salstm.config.checked``, which comes first, says where.
@@ -263,7 +275,13 @@ def limits(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
             if baseline in paper["grid"].get(dataset, ()):
                 for words, text in _less(config, paper, dataset, baseline):
                     found.setdefault(words, []).append(f"{dataset}/{baseline} {text}")
-    for words in ("shorter trainings", "fewer epochs", "fewer iterations", "smaller images"):
+    for words in (
+        "shorter trainings",
+        "fewer epochs",
+        "fewer iterations",
+        "smaller images",
+        FLATTER,
+    ):
         if less := found.get(words):
             more = f" and {len(less) - 1} more" if len(less) > 1 else ""
             reasons.append(f"{words} than in config.yaml: {less[0]}{more}")
@@ -289,6 +307,12 @@ def _less(
             yield "shorter trainings", f"{steps} of {whole} iterations"
     if run.size < full.size:
         yield "smaller images", f"{run.size} of {full.size}"
+    modules = [one for one in config["variants"] if one in ATTENTION]
+    if modules and run.size < full.size:
+        kept = _resolved(config, dataset, baseline, modules[0]).get("attention_size")
+        if kept == _resolved(paper, dataset, baseline, modules[0]).get("attention_size"):
+            share = (full.size / run.size) ** 2
+            yield FLATTER, f"scores 1/{share:.0f} (attention_size: released keeps them)"
 
 
 @cache
@@ -346,7 +370,7 @@ def _of_cell(
     text = _resolved(config, *cell)
     found = list(_wrong(text))
     unfit = _unfit(text["activation"], text["loss"]["name"], text["scales"], text.get("train_size"))
-    if found := found or [*unfit, *_no_length(text)]:
+    if found := found or [*unfit, *_no_length(text), *_no_patches(text)]:
         yield from found
         return
     recipe, micro_batch = _load(text), config["machine"]["micro_batch"]
@@ -364,6 +388,13 @@ def _no_length(text: Mapping[str, Any]) -> Iterator[Problem]:
             f"found {' and '.join(given) or 'neither epochs nor iterations'}, one of the two is allowed; give how "
             f"long to train either in epochs or in iterations",
         )
+
+
+def _no_patches(text: Mapping[str, Any]) -> Iterator[Problem]:
+    """Sides that cannot be cut into patches."""
+    sides = [*(text["scales"] or ()), text.get("train_size") or text["size"], text["size"]]
+    if text.get("wiring") == "patches" and any(side % PATCH for side in sides):
+        yield "wiring", f"patches of {PATCH} pixels do not fill sides of {max(sides)}; use frames"
 
 
 def _unfit(
@@ -446,6 +477,8 @@ def _resolved(
     recipe["frames"] = 1 if variant == PLAIN else config["datasets"][dataset]["frames"]
     if recipe["frames"] == 1:
         recipe.pop("border", None)
+    if recipe["frames"] == 3 or not VARIANTS[variant].recurrent:
+        recipe.pop("wiring", None)
     return recipe
 
 

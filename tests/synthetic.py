@@ -176,6 +176,7 @@ def _cell(made: Made, identity: dict) -> dict:
         "looks": made.epochs // 2 if known else None,
         "split": made.split if known else None,
         "grid": "native" if known else None,
+        "wiring": None,
         "best_val_epoch": 3 if known else None,
         "best_test_epoch": 4 if known else None,
         "parameters": 7_000_000 + 1_640_000 * (identity["variant"] != "plain") if known else None,

@@ -80,6 +80,7 @@ def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) ->
         "looks": trained.get("looks"),
         "split": facts.get("split", {}).get("name"),
         "grid": facts.get("grid"),
+        "wiring": facts.get("recipe", {}).get("wiring"),
         "best_val_epoch": best.get("best_val", {}).get("epoch"),
         "best_test_epoch": best.get("best_test", {}).get("epoch"),
         "parameters": facts.get("parameters"),
