@@ -231,8 +231,14 @@ def weights(args: argparse.Namespace) -> None:
     import baselines
     from salstm.data.acquire import weights
 
-    card = baselines.card(args.baseline)["weights"]
-    weights.fetch(args.baseline, card, args.out, args.folder)
+    card = baselines.card(args.baseline)
+
+    def fits(file: Path) -> None:
+        size = card["input"]["size"]
+        facts = {"in_channels": 3, "out_channels": 2, "image_size": size}
+        baselines.build(args.baseline, **facts, pretrained=file)
+
+    weights.fetch(args.baseline, card["weights"], args.out, args.folder, fits)
 
 
 def import_weights(args: argparse.Namespace) -> None:
