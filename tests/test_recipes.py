@@ -122,6 +122,40 @@ def test_equal_recipes_give_equal_text_whatever_the_order(recipe):
     assert recipes.digest(recipe) == recipes.digest(turned) != recipes.digest(other)
 
 
+def test_the_wiring_acts_where_a_recurrent_module_sees_one_frame(paper):
+    paper["recipes"]["defaults"]["wiring"] = "patches"
+    found = {
+        (dataset, variant): recipes.resolve(paper, dataset, "mtunet", variant).wiring
+        for dataset in ("synapse", "acdc")
+        for variant in ("plain", "salstm", "lstmsa", "stack", "convlstm")
+    }
+    acts = {key for key, value in found.items() if value}
+    assert acts == {("synapse", one) for one in ("salstm", "lstmsa", "convlstm")}
+
+
+def test_a_reduced_run_with_the_constant_scale_says_that_its_attention_is_flatter():
+    small = {"grid": {"acdc": ["mtunet"]}, "recipes": {"overrides": {"size": 64}}}
+    found = recipes.limits(checked(laid(small)), checked(laid({})))
+    assert found[-1] == (
+        "flatter attention than in config.yaml: acdc/mtunet scores 1/12 (attention_size: released keeps them)"
+    )
+    small["recipes"]["overrides"]["attention_size"] = "released"  # type: ignore[index]
+    assert not any(
+        "attention" in one for one in recipes.limits(checked(laid(small)), checked(laid({})))
+    )
+
+
+def test_a_reduced_run_in_epochs_is_told_from_one_in_iterations():
+    small = {"grid": {"synapse": ["mtunet"]}, "recipes": {"overrides": {"epochs": 3}}}
+    found = recipes.limits(checked(laid(small)), checked(laid({})))
+    assert found == [
+        "shorter trainings than in config.yaml: synapse/mtunet 453 of 18500 iterations"
+    ]
+    small["recipes"]["overrides"] = {"iterations": 18499}
+    found = recipes.limits(checked(laid(small)), checked(laid({})))
+    assert found == ["fewer iterations than in config.yaml: synapse/mtunet 18499 of 18500"]
+
+
 def test_scales_belong_to_the_size_that_they_were_given_with(paper):
     cell = ("cvc_clinicdb", "hardnet_dfus", "plain")
     assert recipes.resolve(paper, *cell).scales == (256, 320, 320, 384, 384, 448)
@@ -211,6 +245,10 @@ REFUSED = {
     "a side for training of a network that is built for one": (
         {"acdc": {"mtunet": {"train_size": 192}}},
         r"acdc\.mtunet\.train_size: mtunet is built for one size; leave it out",
+    ),
+    "patches that do not fill the map": (
+        {"synapse": {"daeformer": {"size": 240, "wiring": "patches"}}},
+        r"synapse\.daeformer\.wiring: patches of 32 pixels do not fill sides of 240; use frames",
     ),
     "sigmoid for several classes": (
         {"acdc": {"mtunet": {"activation": "sigmoid", "loss": {"name": "bce"}}}},

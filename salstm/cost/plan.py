@@ -116,7 +116,7 @@ def by_cell(settings: Mapping[str, Any], cards: Mapping[str, Any], results: Path
         cards: by the network's name.
         results: folder of this configuration's results; need not be there.
     """
-    lines = [CELL_COLUMNS]
+    lines: list[tuple[str, ...]] = [CELL_COLUMNS]
     frames = {
         name: amounts(name, settings["datasets"][name], results / name / "cases")
         for name, networks in settings["grid"].items()

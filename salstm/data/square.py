@@ -69,7 +69,7 @@ def squared(
     if way == "before":
         frames, labels = on_grid(frames, label[None], side)
         return frames, labels[0]
-    place = box(*label.shape, side, way)
+    place = box(label.shape[0], label.shape[1], side, way)
     canvas = np.zeros((len(frames), side, side, *frames.shape[3:]), frames.dtype)
     canvas[:, place.rows, place.columns] = _resized(frames, place)
     truth = np.zeros((side, side), label.dtype)

@@ -147,7 +147,7 @@ def _rank(frame: Frame) -> Series:
 
 _PUBLISHED = ("published", "held", "difference", "comparable", "verified", "source", "why")
 
-Means = Mapping[tuple[str, str, str, str, str], float]
+Means = Mapping[tuple[str, ...], float]
 """By selection, network, variant, metric and class."""
 
 
@@ -161,7 +161,7 @@ class _Others:
 
 
 def _others(part: Collected, protocol: str, metrics: Sequence[str]) -> _Others:
-    found: dict[tuple[str, str, str, str, str], float] = {}
+    found: dict[tuple[str, ...], float] = {}
     for selection in SELECTIONS if protocol == published.COMPARABLE_UNDER else ():
         rows = conventions.under_protocol(part.scores, protocol, selection)
         means = per_seed(rows, metrics).groupby(_KEYS, sort=False)["value"].mean()
