@@ -136,7 +136,10 @@ class Step:
                 raise self._single(place) from error
             raise
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return self.loss(tuple(output.float() for output in outputs), label)
+        halves = PRECISIONS.values()
+        return self.loss(
+            tuple(output.float() if output.dtype in halves else output for output in outputs), label
+        )
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.recipe.precision == "float32":
