@@ -78,21 +78,26 @@ def problems(name: str, recipe: Any, pieces: list[int]) -> Iterator[tuple[str, s
 
     Args:
         name: one of ``names()``.
-        recipe: has ``size``, ``scales``, ``auxiliary`` and ``pretrained``.
+        recipe: has ``size``, ``side`` (of a training window), ``scales``, ``auxiliary`` and ``pretrained``.
         pieces: items of a batch that pass the network at once, piece by piece.
 
     Yields:
         The key of the recipe, and what is wrong.
     """
     facts = card(name)
-    smallest, sides = facts["input"].get("smallest_batch", 1), recipe.scales or (recipe.size,)
+    smallest = facts["input"].get("smallest_batch", 1)
+    sides = recipe.scales or (recipe.size, recipe.side)
     try:
         for side in sides:
             check_size(name, side, side)
     except ValueError as error:
-        yield "scales" if recipe.scales else "size", str(error)
+        key = "size" if recipe.side == recipe.size else "train_size"
+        yield "scales" if recipe.scales else key, str(error)
     if facts["input"]["fixed"] and set(sides) != {recipe.size}:
-        yield "scales", f"{name} is built for one size; set scales to null"
+        key, cure = (
+            ("scales", "set it to null") if recipe.scales else ("train_size", "leave it out")
+        )
+        yield key, f"{name} is built for one size; {cure}"
     if recipe.auxiliary and not facts["auxiliary"]["outputs"]:
         yield "auxiliary", f"{name} has no auxiliary outputs; set it to false"
     if recipe.pretrained and not facts["weights"].get("file"):

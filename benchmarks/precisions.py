@@ -74,7 +74,7 @@ def _trained(
     for number in range(iterations):
         started = time.perf_counter()
         # The loss is read on the host: the step has ended by then, but for the optimizer's last kernels.
-        losses.append(step(batches[number % BATCHES], f"step {number}", recipe.size))
+        losses.append(step(batches[number % BATCHES], f"step {number}", recipe.side))
         times.append(time.perf_counter() - started)
     timed = times[5:] or times
     return {

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from salstm.modules import authors
 from salstm.training import checkpoint
 
 WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
@@ -26,10 +27,12 @@ def convert(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a state dict, or a file that would run code when read.
+        ValueError: not a state dict, a file that would run code when read, or the module of another repository.
         KeyError: entries that the authors' model does not have, or that are missing.
     """
-    checkpoint.save_weights(out, mapping(read(file)))
+    entries = read(file)
+    authors.check_module(entries)
+    checkpoint.save_weights(out, mapping(entries))
 
 
 def read(file: Path) -> dict[str, Tensor]:

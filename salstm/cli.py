@@ -224,6 +224,9 @@ def plan(args: argparse.Namespace) -> None:
         sys.stdout.write(power.table(checked, compared, results))
         return
     probed = results / "probe.csv"
+    if args.recipes:
+        sys.stdout.write(plan.by_cell(checked, _cards(), results))
+        return
     if args.probe:
         from salstm import devices
 
@@ -240,8 +243,14 @@ def weights(args: argparse.Namespace) -> None:
     import baselines
     from salstm.data.acquire import weights
 
-    card = baselines.card(args.baseline)["weights"]
-    weights.fetch(args.baseline, card, args.out, args.folder)
+    card = baselines.card(args.baseline)
+
+    def fits(file: Path) -> None:
+        size = card["input"]["size"]
+        facts = {"in_channels": 3, "out_channels": 2, "image_size": size}
+        baselines.build(args.baseline, **facts, pretrained=file)
+
+    weights.fetch(args.baseline, card["weights"], args.out, args.folder, fits)
 
 
 def import_weights(args: argparse.Namespace) -> None:

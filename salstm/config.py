@@ -130,7 +130,7 @@ def whole_schema(declared_here: Iterable[str] = ()) -> dict[str, Any]:
     schema["properties"]["variants"]["default"] = [vocabulary.PLAIN, *vocabulary.ATTENTION]
     schema["$defs"]["recipe"] = layer = recipes.layer_schema()
     layers = schema["properties"]["recipes"]["properties"]
-    layers["defaults"]["required"] = sorted(layer["properties"])
+    layers["defaults"]["required"] = sorted(set(layer["properties"]) - set(recipes.OPTIONAL))
     return schema
 
 

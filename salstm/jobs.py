@@ -188,6 +188,9 @@ def train(
         "channels": store.cases[0].channels,
         "recipe": given(recipe),
         "recipe_digest": digest(recipe),
+        "split": store.manifest["source"].get("split", {}),
+        "grid": "native" if store.is_native else "resized",
+        "trained": trainer.amount(state),
         "data_manifest_sha256": data,
         "best": state.best,
         **_circumstances(model, state, options, chosen, started),
@@ -257,7 +260,10 @@ def score(run: Path, predictions: Path, cases: Path, out: Path) -> None:
 
     record = read_json(run / "run.json")
     labels = {name: np.load(predictions / f"{name}.npz") for name in SELECTIONS}
-    write_csv(out, scoring.score(labels, Store(cases), record["classes"], record["identity"]))
+    # Records of before 0.2.0 name none.
+    options = {"postprocess": record["recipe"].get("postprocess", "none")}
+    known = (record["classes"], record["identity"])
+    write_csv(out, scoring.score(labels, Store(cases), *known, **options))
 
 
 def sparsity(

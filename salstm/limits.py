@@ -6,10 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from salstm import recipes
+from salstm.data.frame_counts import amounts
 from salstm.vocabulary import Identity
 
-LESS = {"epochs": "fewer epochs", "size": "smaller images"}
+LESS = {"epochs": "fewer epochs", "iterations": "fewer iterations", "size": "smaller images"}
 """Keys of a recipe of which less is a smaller run: what a reduced run reduces."""
+SHORTER = "shorter trainings"
+FLATTER = "flatter attention"
+OTHER = "another recipe"
+WORDS = (SHORTER, *LESS.values(), FLATTER)
 SETTINGS = ("split", "size", "frames")
 """Of a dataset, what decides which cases are tested and what a network sees of them."""
 EVERY_CASE = "folds"
@@ -83,26 +88,55 @@ def _recipes(config: dict[str, Any], paper: dict[str, Any], datasets: list[str])
         if baseline in paper["grid"].get(dataset, ())
         for variant in config["variants"]
     ]
-    pairs = {}
+    found: dict[str, dict[str, None]] = {words: {} for words in (*WORDS, OTHER)}
     for cell in cells:
-        texts = (recipes.given(recipes.resolve(one, *cell[:3])) for one in (config, paper))
-        pairs[cell] = tuple(texts)
-    for key, words in LESS.items():
-        less = [
-            f"{cell.dataset}/{cell.baseline} {run[key]} of {full[key]}"
-            for cell, (run, full) in pairs.items()
-            if run[key] < full[key]
-        ]
-        if less:
-            yield f"{words} than in config.yaml: {_first(list(dict.fromkeys(less)))}"
-    others = {
-        f"{cell.dataset}/{cell.baseline} {key}": None
-        for cell, (run, full) in pairs.items()
-        for key in sorted({*run, *full})
-        if run.get(key) != full.get(key) and not (key in LESS and run[key] < full[key])
-    }
-    if others:
-        yield f"another recipe than in config.yaml: {_first(list(others))}"
+        texts = [recipes.given(recipes.resolve(one, *cell[:3])) for one in (config, paper)]
+        told = {**_length(config, paper, cell, *texts), **_smaller(*texts)}
+        keys = sorted({*texts[0], *texts[1]} - {key for key, _ in told})
+        rest = [key for key in keys if texts[0].get(key) != texts[1].get(key)]
+        for words, what in [
+            *((words, what) for (_, words), what in told.items()),
+            *((OTHER, key) for key in rest),
+        ]:
+            if what:
+                found[words][f"{cell.dataset}/{cell.baseline} {what}"] = None
+    for words, those in found.items():
+        if those:
+            yield f"{words} than in config.yaml: {_first(list(those))}"
+
+
+def _length(
+    config: Mapping[str, Any], paper: Mapping[str, Any], cell: Identity, *texts: dict[str, Any]
+) -> dict[tuple[str, str], str]:
+    """(key, words) -> how much of how much, where a training is shorter; in steps where the units differ."""
+    run, full = ({key: text.get(key) for key in recipes.LENGTHS} for text in texts)
+    for key in recipes.LENGTHS:
+        if run[key] is not None and full[key] is not None:
+            less = run[key] < full[key]
+            return {(key, LESS[key]): f"{run[key]} of {full[key]}"} if less else {}
+    steps, whole = (
+        recipes.resolve(one, *cell[:3]).length(
+            amounts(cell.dataset, one["datasets"][cell.dataset]).train
+        )[1]
+        for one in (config, paper)
+    )
+    told = {(key, SHORTER): "" for key in recipes.LENGTHS} if steps < whole else {}
+    return told | ({("iterations", SHORTER): f"{steps} of {whole} iterations"} if told else {})
+
+
+def _smaller(run: dict[str, Any], full: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """The same of smaller images, and of an attention whose scores shrink with them."""
+    if run["size"] >= full["size"]:
+        return {}
+    found = {("size", LESS["size"]): f"{run['size']} of {full['size']}"}
+    if "attention_size" in full and run["attention_size"] == full["attention_size"]:
+        share = (full["size"] / run["size"]) ** 2
+        found["attention_size", FLATTER] = (
+            f"scores 1/{share:.0f} (attention_size: released keeps them)"
+        )
+    elif run.get("attention_size") == "released":
+        found["attention_size", FLATTER] = ""  # it keeps what the paper's size has
+    return found
 
 
 def _first(texts: list[str]) -> str:

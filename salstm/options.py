@@ -194,6 +194,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "plan": {
         **CONFIG,
         "--results": {"type": Path, "help": "default: results/<name>"},
+        "--recipes": {
+            "action": "store_true",
+            "help": "instead: optimizer steps, looks at the test set and the authors' selection of each cell",
+        },
         "--probe": {
             "action": "store_true",
             "help": "first time 20 iterations of each network and variant on this machine",

@@ -19,7 +19,7 @@ from salstm.data.augment import MODULES as AUGMENTATIONS
 from salstm.data.datasets import DATASETS, Dataset
 from salstm.optimisation import losses, optimizers, schedules
 from salstm.parameters import Choice, Count, Kind, Pixels, Positive, Rule, closed, not_null, schema
-from salstm.vocabulary import ATTENTION, PLAIN
+from salstm.vocabulary import ATTENTION, PLAIN, VARIANTS
 
 KINDS: dict[str, Kind] = {
     "loss": losses.KIND,
@@ -28,7 +28,18 @@ KINDS: dict[str, Kind] = {
 }
 """The keys of a recipe that are a name with parameters."""
 
+LENGTHS = ("epochs", "iterations")
+"""Keys that say how long a training is; a recipe has one of them, and a layer that gives one ends the other."""
+OPTIONAL = ("iterations", "drop_last", "train_size", "resize", "restore", "postprocess", "wiring")
+"""Keys that the defaults need not give: where no layer does, the first value of their type holds."""
+
 Border = Literal["replicate", "authors"]
+Resize = Literal["after", "before", "pad"]
+Restore = Literal["labels", "logits"]
+Postprocess = Literal["none", "fill_holes"]
+Wiring = Literal["frames", "patches"]
+PATCH = 32
+"""Side in pixels of a patch under the wiring ``patches``."""
 Problem = tuple[str, str]
 """A key of a recipe, such as ``loss.kernel``, and what is wrong with it."""
 
@@ -61,7 +72,6 @@ class Recipe:
     """
 
     size: Annotated[Pixels, _about("Side of the network's input in pixels.")]
-    epochs: Annotated[Count, _about("Passes over the training frames.")]
     batch: Annotated[Count, _about("Effective batch.")]
     optimizer: Annotated[
         Choice, Rule(**optimizers.KIND.schema()), _about("salstm/optimisation/optimizers.py.")
@@ -101,14 +111,73 @@ class Recipe:
     frames: Annotated[Literal[1, 3], _about("What the network sees; of the dataset and variant.")]
     border: Annotated[Border | None, _about("Neighbours of the first and last frame.")] = None
     attention_size: Annotated[
-        Positive | Literal["map"] | None,
-        _about("A positive number, or the word map for the true H*W."),
+        Positive | Literal["map", "released"] | None,
+        _about(
+            "A positive number; map for the true H*W; released for what keeps the scores of 7744 at 224 at any size."
+        ),
+    ] = None
+    epochs: Annotated[
+        Count | None, _about("Passes over the training frames; in place of iterations.")
+    ] = None
+    iterations: Annotated[
+        Count | None,
+        _about("Optimizer steps, however many frames there are; in place of epochs."),
+    ] = None
+    drop_last: Annotated[
+        bool | None, _about("Leave an epoch's last batch out if it is not a whole one.")
+    ] = None
+    train_size: Annotated[
+        Pixels | None,
+        _about("Side of the training windows in pixels, if it is not size: of a crop, say."),
+    ] = None
+    resize: Annotated[
+        Resize | None,
+        _about(
+            "How a frame becomes a square: stretched after the augmentation, stretched before it, or padded before it."
+        ),
+    ] = None
+    restore: Annotated[
+        Restore | None,
+        _about("What is brought to the stored grid: labels (nearest) or logits (linear)."),
+    ] = None
+    postprocess: Annotated[
+        Postprocess | None, _about("What protocol paper does to predictions before scoring them.")
+    ] = None
+
+    wiring: Annotated[
+        Wiring | None,
+        _about("What a module reads where there is one frame: it thrice, or its patches in turn."),
     ] = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not fit each other, however the recipe came to be."""
-        if found := list(_unfit(self.activation, self.loss.name, self.scales)):
+        found = list(_unfit(self.activation, self.loss.name, self.scales, self.train_size))
+        if found := found or [*_no_length(vars(self)), *_no_patches(vars(self))]:
             raise RecipeError(_sentence(found))
+
+    @property
+    def side(self) -> int:
+        """Side of a training window in pixels, before several scales."""
+        return self.train_size or self.size
+
+    def batches(self, frames: int) -> int:
+        """Optimizer steps of an epoch over that many training frames.
+
+        A last batch that is not a whole one is left out under ``drop_last``; one of a single item always is, because
+        it has no batch statistics on 1x1 maps. Fewer frames than a batch are one step.
+        """
+        whole, rest = divmod(frames, self.batch)
+        if whole and (self.drop_last or rest == 1):
+            rest = 0
+        return whole + (rest > 0)
+
+    def length(self, frames: int) -> tuple[int, int]:
+        """Epochs and optimizer steps of the training; the last epoch is cut where ``iterations`` are reached."""
+        steps = self.batches(frames)
+        if self.iterations is None:
+            epochs = self.epochs or 0  # a recipe without either is refused
+            return epochs, epochs * steps
+        return -(-self.iterations // steps), self.iterations
 
     @property
     def rate(self) -> float:
@@ -125,11 +194,13 @@ def resolve(config: Mapping[str, Any], dataset: str, baseline: str, variant: str
 
     A named choice with parameters (``optimizer``, ``schedule``, ``loss``) that is given in a later layer under
     another name replaces the earlier one whole; under the same name its parameters are merged. A layer that gives
-    ``size`` and no ``scales`` ends the earlier ``scales``, which belong to the earlier size.
+    ``size`` and no ``scales`` ends the earlier ``scales``, which belong to the earlier size, and likewise
+    ``train_size``; one that gives ``epochs`` ends ``iterations``, and the other way round.
 
     What does not act is left out, so that changing it retrains nothing: ``attention_size`` without a module,
-    ``border`` where a network sees one frame. Auxiliary outputs are off under a module: the loss is on the
-    module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the dataset's.
+    ``border`` where a network sees one frame, ``wiring`` where it sees three. Auxiliary outputs are off under a module:
+    the loss is on the module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the
+    dataset's.
 
     Raises:
         RecipeError: keys that do not fit each other; ``salstm.config.checked``, which comes first, says where.
@@ -236,7 +307,8 @@ def _of_cell(
 ) -> Iterator[Problem]:
     text = _resolved(config, *cell)
     found = list(_wrong(text))
-    if found := found or list(_unfit(text["activation"], text["loss"]["name"], text["scales"])):
+    unfit = _unfit(text["activation"], text["loss"]["name"], text["scales"], text.get("train_size"))
+    if found := found or [*unfit, *_no_length(text), *_no_patches(text)]:
         yield from found
         return
     recipe, micro_batch = _load(text), config["machine"]["micro_batch"]
@@ -245,8 +317,30 @@ def _of_cell(
         yield ("machine.micro_batch" if key == "batch" and micro_batch else key), problem
 
 
-def _unfit(activation: str, loss: str, scales: Sequence[int] | None) -> Iterator[Problem]:
+def _no_length(text: Mapping[str, Any]) -> Iterator[Problem]:
+    """A recipe that says twice how long a training is, or not at all."""
+    given = [f"{key} {text[key]}" for key in LENGTHS if text.get(key) is not None]
+    if len(given) != 1:
+        yield (
+            "iterations" if given else "",
+            f"found {' and '.join(given) or 'neither epochs nor iterations'}, one of the two is allowed; give how "
+            f"long to train either in epochs or in iterations",
+        )
+
+
+def _no_patches(text: Mapping[str, Any]) -> Iterator[Problem]:
+    """Sides that cannot be cut into patches."""
+    sides = [*(text["scales"] or ()), text.get("train_size") or text["size"], text["size"]]
+    if text.get("wiring") == "patches" and any(side % PATCH for side in sides):
+        yield "wiring", f"patches of {PATCH} pixels do not fill sides of {max(sides)}; use frames"
+
+
+def _unfit(
+    activation: str, loss: str, scales: Sequence[int] | None, train_size: int | None
+) -> Iterator[Problem]:
     """Keys of a recipe that contradict each other."""
+    if scales and train_size is not None:
+        yield "train_size", "a batch has one of the scales already; leave one of the two out"
     fitting = losses.BY_ACTIVATION[activation]
     if loss not in fitting:
         yield (
@@ -321,6 +415,8 @@ def _resolved(
     recipe["frames"] = 1 if variant == PLAIN else config["datasets"][dataset]["frames"]
     if recipe["frames"] == 1:
         recipe.pop("border", None)
+    if recipe["frames"] == 3 or not VARIANTS[variant].recurrent:
+        recipe.pop("wiring", None)
     return recipe
 
 
@@ -328,6 +424,9 @@ def _lay(recipe: dict[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(recipe)
     if "size" in layer:
         result["scales"] = None
+        result.pop("train_size", None)
+    for key in LENGTHS if any(key in layer for key in LENGTHS) else ():
+        result.pop(key, None)
     for key, value in layer.items():
         old = result.get(key)
         if isinstance(value, dict) and isinstance(old, dict):

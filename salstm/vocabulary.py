@@ -101,6 +101,7 @@ class Variant:
         macs: multiply-adds of the head a pixel, on a window of three frames and on one frame, which is also what a
             frame of a predicted volume costs: counted by ``python -m salstm cost`` on acdc and synapse.
         parameters: of the head with four classes.
+        recurrent: whether the head has a recurrent net, which can read a sequence of any length.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Variant:
     dashes: str
     macs: tuple[int, int]
     parameters: int
+    recurrent: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,12 +241,14 @@ VARIANTS: dict[str, Variant] = _named(
         *("#d55e00", "#d55e00", "#ff9147", "-"),
         macs=(2269696, 1655936),
         parameters=1639428,
+        recurrent=True,
     ),
     Variant(
         *("lstmsa", "LSTMSA", "salstm.modules.lstmsa", True),
         *("#0072b2", "#0072b2", "#5db4ec", "-"),
         macs=(2294272, 1680512),
         parameters=1664388,
+        recurrent=True,
     ),
     Variant(
         *("stack", "stack", _CONTROLS, False, "#cc79a7", "#b0588d", "#e39ac2", "--"),
@@ -255,6 +259,7 @@ VARIANTS: dict[str, Variant] = _named(
         *("convlstm", "convlstm", _CONTROLS, False, "#009e73", "#007a59", "#3ccca0", "--"),
         macs=(2253312, 1639552),
         parameters=1639428,
+        recurrent=True,
     ),
 )
 MODULES: tuple[str, ...] = tuple(name for name in VARIANTS if name != PLAIN)

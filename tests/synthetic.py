@@ -32,6 +32,7 @@ class Made:
         cases: test cases of a dataset.
         states: cells that are not done -> state and reason.
         divided: dataset -> groups that its split divides.
+        split: what the runs were trained on.
     """
 
     grid: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict(GRID))
@@ -41,6 +42,7 @@ class Made:
     epochs: int = 4
     states: Mapping[tuple[str, str, str, int], tuple[str, str]] = field(default_factory=dict)
     divided: Mapping[str, int] = field(default_factory=dict)
+    split: str = "paper"
 
     def identities(self) -> list[dict]:
         return [one._asdict() for one in cells(vars(self))]
@@ -99,6 +101,9 @@ def cards() -> dict:
             "source": "paper, table 2",
             "verified": True,
             "comparable": True,
+            "split": "paper",
+            "selection": "last",
+            "grid": "native",
             "why": "same lists",
         },
         {
@@ -167,6 +172,11 @@ def _cell(made: Made, identity: dict) -> dict:
         "state": state,
         "reason": reason,
         "epochs": made.epochs if known else None,
+        "iterations": made.epochs * 10 if known else None,
+        "looks": made.epochs // 2 if known else None,
+        "split": made.split if known else None,
+        "grid": "native" if known else None,
+        "wiring": None,
         "best_val_epoch": 3 if known else None,
         "best_test_epoch": 4 if known else None,
         "parameters": 7_000_000 + 1_640_000 * (identity["variant"] != "plain") if known else None,

@@ -162,6 +162,19 @@ def test_import_weights_maps_names_and_refuses_code(tmp_path, capfd):
     assert not (tmp_path / "c").exists()
 
 
+def test_the_other_module_named_lstmsa_is_refused_by_name(tmp_path, capfd):
+    """yeshunlong/LSTMSA: its cell holds a fusion and a position encoding."""
+    names = ("cell0.conv.weight", "cell0.fusion.linear.weight", "cell0.position_encoding.pe")
+    entries = {f"lstmlayer.forward_net.{one}": torch.zeros(2) for one in names}
+    torch.save({**entries, "encoder.x": torch.zeros(1)}, tmp_path / "a.pth")
+    out = tmp_path / "out.safetensors"
+    arguments = ["import-weights", "--baseline", "mtunet", str(tmp_path / "a.pth"), str(out)]
+    assert cli.main(arguments) == 1
+    message = capfd.readouterr().err
+    assert "those of LSTMSA of yeshunlong/LSTMSA (2025), another module than the paper's" in message
+    assert not out.exists()
+
+
 def test_the_cards_are_printed_and_the_page_shows_them(capfd):
     assert cli.main(["networks"]) == 0
     printed = capfd.readouterr().out.strip()

@@ -88,7 +88,8 @@ def stepped(
     dataset, baseline, variant = names
     side = baselines.card(baseline)["input"]["test_size"]
     recipe = recipes.resolve(PAPER, *names)
-    recipe = replace(recipe, size=side, batch=2, pretrained=False, precision=precision)
+    small = {"size": side, "train_size": None, "batch": 2, "pretrained": False}
+    recipe = replace(recipe, **small, precision=precision)
     optimizer = Choice.of({**recipe.optimizer.block(), "lr": 1e-5})
     recipe = replace(recipe, optimizer=optimizer)
     facts = DATASETS[dataset]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import baselines
-from salstm import config, recipes
+from salstm import config, limits, recipes
 from salstm.parameters import Choice
 from salstm.recipes import RecipeError
 from salstm.vocabulary import cells
@@ -25,6 +25,9 @@ SMALL = ("config.demo.yaml", "config.small.yaml", "config.sequences.yaml")
 @pytest.fixture
 def paper() -> dict:
     return checked(config.load(ROOT / "config.yaml"))
+
+
+NOTHING: dict[str, list[str]] = {"synapse": [], "acdc": [], "isic2018": [], "cvc_clinicdb": []}
 
 
 def checked(settings: dict) -> dict:
@@ -87,10 +90,10 @@ def test_later_layers_win_and_a_new_name_replaces_the_old_parameters(paper):
     recipe = recipes.resolve(paper, "synapse", "transunet", "plain")
     momentum = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
     assert recipe.optimizer == Choice("sgd", momentum)
-    assert (recipe.batch, recipe.epochs) == (24, 150)
+    assert (recipe.batch, recipe.epochs, recipe.iterations) == (24, None, 13950)
     paper["recipes"]["overrides"] = {"epochs": 2, "optimizer": {"lr": 0.5}}
     recipe = recipes.resolve(paper, "synapse", "transunet", "plain")
-    assert recipe.epochs == 2
+    assert (recipe.epochs, recipe.iterations) == (2, None), "what is given last says how long"
     assert recipe.rate == 0.5
     assert recipe.optimizer.parameters["momentum"] == 0.9
 
@@ -122,6 +125,40 @@ def test_equal_recipes_give_equal_text_whatever_the_order(recipe):
     assert recipes.digest(recipe) == recipes.digest(turned) != recipes.digest(other)
 
 
+def test_the_wiring_acts_where_a_recurrent_module_sees_one_frame(paper):
+    paper["recipes"]["defaults"]["wiring"] = "patches"
+    found = {
+        (dataset, variant): recipes.resolve(paper, dataset, "mtunet", variant).wiring
+        for dataset in ("synapse", "acdc")
+        for variant in ("plain", "salstm", "lstmsa", "stack", "convlstm")
+    }
+    acts = {key for key, value in found.items() if value}
+    assert acts == {("synapse", one) for one in ("salstm", "lstmsa", "convlstm")}
+
+
+def test_a_reduced_run_with_the_constant_scale_says_that_its_attention_is_flatter():
+    small = {"grid": {**NOTHING, "acdc": ["mtunet"]}, "recipes": {"overrides": {"size": 64}}}
+    found = limits.reasons(checked(laid(small)), checked(laid({})))
+    assert found[-1] == (
+        "flatter attention than in config.yaml: acdc/mtunet scores 1/12 (attention_size: released keeps them)"
+    )
+    small["recipes"]["overrides"]["attention_size"] = "released"  # type: ignore[index]
+    assert not any(
+        "attention" in one for one in limits.reasons(checked(laid(small)), checked(laid({})))
+    )
+
+
+def test_a_reduced_run_in_epochs_is_told_from_one_in_iterations():
+    small = {"grid": {**NOTHING, "synapse": ["mtunet"]}, "recipes": {"overrides": {"epochs": 3}}}
+    found = limits.reasons(checked(laid(small)), checked(laid({})))
+    assert found == [
+        "shorter trainings than in config.yaml: synapse/mtunet 453 of 18500 iterations"
+    ]
+    small["recipes"]["overrides"] = {"iterations": 18499}
+    found = limits.reasons(checked(laid(small)), checked(laid({})))
+    assert found == ["fewer iterations than in config.yaml: synapse/mtunet 18499 of 18500"]
+
+
 def test_scales_belong_to_the_size_that_they_were_given_with(paper):
     cell = ("cvc_clinicdb", "hardnet_dfus", "plain")
     assert recipes.resolve(paper, *cell).scales == (256, 320, 320, 384, 384, 448)
@@ -129,6 +166,45 @@ def test_scales_belong_to_the_size_that_they_were_given_with(paper):
     assert recipes.resolve(paper, *cell).scales is None
     paper["recipes"]["overrides"] = {"size": 64, "scales": [64, 128]}
     assert recipes.resolve(paper, *cell).scales == (64, 128)
+
+
+def test_the_side_of_training_windows_belongs_to_the_size_it_was_given_with(paper):
+    cell = ("cvc_clinicdb", "fanet", "plain")
+    recipe = recipes.resolve(paper, *cell)
+    assert (recipe.size, recipe.side) == (352, 264)
+    paper["recipes"]["overrides"] = {"size": 64}
+    recipe = recipes.resolve(paper, *cell)
+    assert (recipe.size, recipe.side, recipe.train_size) == (64, 64, None)
+
+
+@pytest.mark.parametrize(
+    ("frames", "batch", "drop_last", "batches"),
+    [
+        (16, 8, None, 2),
+        (17, 8, None, 2),  # of a single item there are no batch statistics
+        (18, 8, None, 3),
+        (18, 8, True, 2),
+        (18, 8, False, 3),
+        (7, 8, True, 1),  # fewer than a batch are one step
+        (1, 8, None, 1),
+        (3, 1, None, 3),
+        # The authors' own counts: DCSAU-Net on ISIC2018, FCBFormer on CVC-ClinicDB.
+        (1868, 16, True, 116),
+        (490, 16, True, 30),
+    ],
+)
+def test_steps_of_an_epoch(recipe, frames, batch, drop_last, batches):
+    recipe = dataclasses.replace(recipe, batch=batch, drop_last=drop_last)
+    assert recipe.batches(frames) == batches
+
+
+def test_iterations_do_not_depend_on_the_frames_and_epochs_do(recipe):
+    recipe = dataclasses.replace(recipe, epochs=None, iterations=13950, batch=24)
+    assert recipe.length(2211) == (150, 13950)  # TransUNet's 18 volumes of Synapse
+    assert recipe.length(1824) == (184, 13950)  # 15 of them; the last epoch is cut
+    recipe = dataclasses.replace(recipe, epochs=150, iterations=None)
+    assert recipe.length(2211) == (150, 13950)
+    assert recipe.length(1824) == (150, 11400)
 
 
 NETWORKS = "recipes.networks"
@@ -156,6 +232,26 @@ REFUSED = {
     "several sizes under softmax": (
         {"acdc": {"mtunet": {"scales": [224, 256]}}},
         r"recipes\.grid\.acdc\.mtunet\.scales: they make soft masks, which softmax does not take",
+    ),
+    "how long to train, twice": (
+        {"acdc": {"mtunet": {"epochs": 3, "iterations": 100}}},
+        r"recipes\.grid\.acdc\.mtunet\.iterations: found epochs 3 and iterations 100, one of the two",
+    ),
+    "a side for training beside several scales": (
+        {"cvc_clinicdb": {"hardnet_dfus": {"train_size": 320}}},
+        r"hardnet_dfus\.train_size: a batch has one of the scales already",
+    ),
+    "a side for training that the network does not take": (
+        {"cvc_clinicdb": {"fanet": {"train_size": 261}}},
+        r"fanet\.train_size: fanet: input of 261x261 pixels; .* multiples of 8",
+    ),
+    "a side for training of a network that is built for one": (
+        {"acdc": {"mtunet": {"train_size": 192}}},
+        r"acdc\.mtunet\.train_size: mtunet is built for one size; leave it out",
+    ),
+    "patches that do not fill the map": (
+        {"synapse": {"daeformer": {"size": 240, "wiring": "patches"}}},
+        r"synapse\.daeformer\.wiring: patches of 32 pixels do not fill sides of 240; use frames",
     ),
     "sigmoid for several classes": (
         {"acdc": {"mtunet": {"activation": "sigmoid", "loss": {"name": "bce"}}}},
@@ -255,8 +351,12 @@ def test_a_text_of_a_training_is_checked_alike(recipe):
     ):
         with pytest.raises(RecipeError, match=message):
             recipes.load({**text, **change})
-    with pytest.raises(RecipeError, match=r"recipe: 'epochs' is a required property"):
+    with pytest.raises(RecipeError, match=r"recipe: 'batch' is a required property"):
+        recipes.load({key: value for key, value in text.items() if key != "batch"})
+    with pytest.raises(RecipeError, match=r"recipe: found neither epochs nor iterations, one"):
         recipes.load({key: value for key, value in text.items() if key != "epochs"})
+    with pytest.raises(RecipeError, match=r"iterations: found epochs 2 and iterations 9, one of"):
+        recipes.load({**text, "iterations": 9})
     with pytest.raises(RecipeError, match="softmax does not take"):
         dataclasses.replace(recipe, scales=(32,))
 

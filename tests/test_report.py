@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -69,6 +70,23 @@ class Page(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
+
+
+def test_the_wiring_of_two_dimensions_is_said(tmp_path):
+    from salstm.analysis import results
+    from salstm.report import completeness
+
+    data = results.read(synthetic.collect(tmp_path, Made()))
+    (note,) = [one for one in completeness.notices(data, []) if one["title"] == "2D wiring"]
+    assert "three equal images" in note["text"]
+    assert "zigzag" not in note["text"]
+    wired = (
+        data.cells["wiring"].astype(object).where(data.cells["dataset"] != "isic2018", "patches")
+    )
+    other = dataclasses.replace(data, cells=data.cells.assign(wiring=wired))
+    (note,) = [one for one in completeness.notices(other, []) if one["title"] == "2D wiring"]
+    assert "Not so on ISIC 2018 (wiring: patches)" in note["text"]
+    assert "zigzag" in note["text"]
 
 
 def build(tmp_path: Path, made: Made, *, limits=(), **options) -> str:

@@ -202,13 +202,45 @@ def test_published_numbers_compare_only_under_their_own_protocol(data):
     paper = comparison(data, protocol="paper").set_index(["baseline", "variant", "metric", "class"])
     row = paper.loc[("mtunet", "plain", "dice", "mean")]
     assert row["published"] == pytest.approx(0.9)
-    assert row["difference"] == pytest.approx(row["mean"] - 0.9)
+    # It was published with the last weights, whichever the protocol shows.
     assert row["comparable"]
+    assert row["held"] != pytest.approx(row["mean"])
+    assert row["difference"] == pytest.approx(row["held"] - 0.9)
+    last = data.scores[data.scores["selection"] == "last"].assign(selection="best_test")
+    alone = dataclasses.replace(data, scores=last)
+    again = comparison(alone, protocol="paper").set_index(
+        ["baseline", "variant", "metric", "class"]
+    )
+    assert row["held"] == pytest.approx(again.loc[("mtunet", "plain", "dice", "mean"), "mean"])
+    assert "this run's weights last, on the same split (paper) and grid (native)" in row["why"]
+    assert math.isnan(paper.loc[("mtunet", "plain", "hd95", "mean"), "difference"])
     assert paper.loc[("mtunet", "plain", "dice", "MYO"), "published"] == pytest.approx(0.89)
     assert not paper.loc[("mtunet", "plain", "hd95", "mean"), "comparable"]
     assert math.isnan(paper.loc[("mtunet", "salstm", "dice", "mean"), "published"])
     strict = comparison(data).set_index(["baseline", "variant", "metric", "class"])
     assert not strict.loc[("mtunet", "plain", "dice", "mean"), "comparable"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("split", "strict", "published on split paper, this run's is strict"),
+        ("grid", "resized", "published on a native grid, this run's is resized"),
+        ("split", None, "published on split paper, this run's is not recorded"),
+    ],
+)
+def test_a_published_number_is_not_held_against_a_run_of_another_split_or_grid(
+    data, column, value, why
+):
+    other = dataclasses.replace(data, cells=data.cells.assign(**{column: value}))
+    paper = comparison(other, protocol="paper").set_index(
+        ["baseline", "variant", "metric", "class"]
+    )
+    row = paper.loc[("mtunet", "plain", "dice", "mean")]
+    assert row["published"] == pytest.approx(0.9)
+    assert not row["comparable"]
+    assert math.isnan(row["difference"])
+    assert row["why"].startswith(why)
 
 
 def test_of_several_published_numbers_a_comparable_one_counts():

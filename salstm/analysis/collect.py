@@ -70,12 +70,18 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
 
 
 def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) -> dict[str, Any]:
-    best = facts.get("best", {})
+    best, trained = facts.get("best", {}), facts.get("trained", {})
     return {
         **identity._asdict(),
         "state": state,
         "reason": reason,
-        "epochs": facts.get("recipe", {}).get("epochs"),
+        # Records of before 0.2.0 have the recipe's alone.
+        "epochs": trained.get("epochs", facts.get("recipe", {}).get("epochs")),
+        "iterations": trained.get("iterations"),
+        "looks": trained.get("looks"),
+        "split": facts.get("split", {}).get("name"),
+        "grid": facts.get("grid"),
+        "wiring": facts.get("recipe", {}).get("wiring"),
         "best_val_epoch": best.get("best_val", {}).get("epoch"),
         "best_test_epoch": best.get("best_test", {}).get("epoch"),
         "parameters": facts.get("parameters"),

@@ -49,6 +49,7 @@ class Work:
         epochs: passes over the training frames.
         iterations: optimizer steps.
         windows: training windows over all epochs.
+        looks: evaluations on the test cases, the last included.
         evaluated: frames that the evaluations predict while training.
         selections: weights that can differ at the end; selections of the same epoch are kept and predicted once.
         predicted: test frames that are predicted, with that many weights.
@@ -56,12 +57,13 @@ class Work:
         frame_macs: the same for a frame of a volume that is predicted.
         parameters: of network and module; NaN where the card has no count.
         moments: tensors of a parameter's size that the optimizer keeps.
-        area: pixels of a training window over those at the recipe's size: 1 but for several scales.
+        area: pixels of a training window over those of a window at one scale: 1 but for several scales.
     """
 
     epochs: int
     iterations: int
     windows: int
+    looks: int
     evaluated: int
     selections: int
     predicted: int
@@ -81,13 +83,11 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
         amounts: the dataset's frames.
         card: of the network.
     """
-    epochs, batch, every = recipe.epochs, recipe.batch, recipe.evaluate_every
-    # A last batch of a single item joins no step.
-    steps = math.ceil(amounts.train / batch) - (amounts.train > 1 and amounts.train % batch == 1)
-    evaluations = math.ceil(epochs / every)
+    epochs, iterations = recipe.length(amounts.train)
+    evaluations = math.ceil(epochs / recipe.evaluate_every)
     # The last epoch is evaluated; where nothing validates, it is the best on validation, too.
     selections = min(evaluations, len(SELECTIONS) - (amounts.val == 0))
-    sides = recipe.scales or [recipe.size]
+    sides = recipe.scales or [recipe.side]
     trained, full = sum(side**2 for side in sides) / len(sides), recipe.size**2
     counts = card.get("counts") or [{}]
     counted = next((row for row in counts if "macs" in row), {"macs": math.nan, "size": 1})
@@ -96,8 +96,9 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
     window, frame = head.macs
     return Work(
         epochs=epochs,
-        iterations=epochs * steps,
-        windows=epochs * amounts.train,
+        iterations=iterations,
+        windows=min(epochs * amounts.train, iterations * recipe.batch),
+        looks=evaluations,
         evaluated=evaluations * (amounts.val + amounts.test),
         selections=selections,
         predicted=selections * amounts.test,
@@ -105,7 +106,7 @@ def work(recipe: Recipe, variant: str, amounts: Amounts, card: Mapping[str, Any]
         frame_macs=full * (network + frame),
         parameters=counts[0].get("parameters", math.nan) + head.parameters,
         moments=MOMENTS[recipe.optimizer.name],
-        area=trained / full,
+        area=trained / recipe.side**2,
     )
 
 

@@ -15,12 +15,15 @@ from salstm.cost import estimate
 from salstm.data.datasets import DATASETS
 from salstm.data.frame_counts import Amounts, amounts
 from salstm.files import occupied
-from salstm.vocabulary import cells
+from salstm.vocabulary import PAPER, PLAIN, PROTOCOLS, SELECTIONS, cells
 
 KINDS = ("gpu", "cpu")
 COLUMNS = (
     *("dataset", "cells", "trainings", "done", "begun", "epochs", "iterations"),
     *("GPU-hours", "left", "CPU-hours", "left", "disk [GB]"),
+)
+CELL_COLUMNS = (
+    *("dataset", "network", "variant", "steps", "epochs", "an epoch", "batch", "looks", "authors"),
 )
 
 
@@ -101,16 +104,49 @@ def plan(
 
 def table(rows: list[Row], figures: estimate.Figures) -> str:
     """The plan for a terminal, with the figures that it rests on."""
-    cells = [COLUMNS, *(_texts(row) for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(COLUMNS))]
-    lines = [
-        "  ".join(
-            text.ljust(width) if place == 0 else text.rjust(width)
-            for place, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
+    lines = _aligned([COLUMNS, *(_texts(row) for row in rows)], 1)
     return "\n".join([*lines, "", *_notes(rows, figures)]) + "\n"
+
+
+def by_cell(settings: Mapping[str, Any], cards: Mapping[str, Any], results: Path) -> str:
+    """How long each cell trains, how often it looks at the test cases, and which weights its authors report.
+
+    Args:
+        settings: the checked configuration.
+        cards: by the network's name.
+        results: folder of this configuration's results; need not be there.
+    """
+    lines: list[tuple[str, ...]] = [CELL_COLUMNS]
+    frames = {
+        name: amounts(name, settings["datasets"][name], results / name / "cases")
+        for name, networks in settings["grid"].items()
+        if networks
+    }
+    for dataset, baseline, variant, _ in cells({**settings, "seeds": settings["seeds"][:1]}):
+        recipe = recipes.resolve(dict(settings), dataset, baseline, variant)
+        work = estimate.work(recipe, variant, frames[dataset], cards[baseline])
+        steps = recipe.batches(frames[dataset].train)
+        length = (work.iterations, work.epochs, steps, recipe.batch, work.looks)
+        selection = selection_of(cards[baseline], dataset, variant)
+        lines.append(
+            (dataset, baseline, variant, *(f"{one:,}" for one in length), *_words(selection))
+        )
+    notes = [
+        "steps: of the optimizer. looks: evaluations of the test cases while training. last, best val, best test are",
+        "kept of every training; authors: which of them the network's (of a module: SALSTM's) authors report.",
+    ]
+    return "\n".join([*_aligned(lines, 3), "", *notes]) + "\n"
+
+
+def selection_of(card: Mapping[str, Any], dataset: str, variant: str) -> str:
+    """The weights that the authors report; of a module those of SALSTM's release. '' if a card says none."""
+    if variant != PLAIN:
+        return PROTOCOLS[PAPER].selection
+    return str(card.get("protocol", {}).get("selection", {}).get(dataset, ""))
+
+
+def _words(selection: str) -> tuple[str]:
+    return (SELECTIONS[selection].label if selection in SELECTIONS else "not said",)
 
 
 def _row(
@@ -168,6 +204,18 @@ def _cell(
         if figures.measured(cell, kind, recipe):
             row.measured[kind] = trainings
     return row
+
+
+def _aligned(lines: list[tuple[str, ...]], names: int) -> list[str]:
+    """Lines whose columns begin alike in the first, the names, and end alike in the rest."""
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if place < names else text.rjust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def _state(folder: Path, digest: str) -> str:

@@ -109,7 +109,7 @@ def synthetic_batch(recipe: Recipe, channels: int, seed: int = 0) -> dict[str, A
         ``image`` ``(B, T, channels, S, S)``, ``label`` ``(B, S, S)``, and ``case``.
     """
     generator = torch.Generator().manual_seed(seed)
-    count, frames, side = recipe.batch, recipe.frames, recipe.size
+    count, frames, side = recipe.batch, recipe.frames, recipe.side
     coarse = torch.rand(count, 1, 4, 4, generator=generator)
     spots = functional.interpolate(coarse, (side, side), mode="bilinear")
     noise = torch.rand(count, frames, channels, side, side, generator=generator)
@@ -124,7 +124,7 @@ def _training(step: Step, channels: int, iterations: int) -> list[float]:
     """Seconds of each training step on one synthetic batch."""
     batch = synthetic_batch(step.recipe, channels)
     step.model.train()
-    return _timed(lambda: step(batch, "probe", step.recipe.size), step.device, iterations)
+    return _timed(lambda: step(batch, "probe", step.recipe.side), step.device, iterations)
 
 
 def _predicting(

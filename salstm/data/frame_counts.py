@@ -47,16 +47,16 @@ class Amounts:
         return self.train + self.val + self.test
 
 
-def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
+def amounts(dataset: str, settings: Mapping[str, Any], cases: Path | None = None) -> Amounts:
     """Count a dataset's frames without its data where need be.
 
     Args:
         dataset: its name.
         settings: its block of the configuration, defaults filled in.
-        cases: folder of the prepared cases, which need not be there.
+        cases: folder of the prepared cases, which need not be there; None: as published.
     """
-    table, split = cases / "cases.csv", settings["split"]
-    if table.is_file():
+    split = settings["split"]
+    if cases and (table := cases / "cases.csv").is_file():
         return _prepared(table)
     if settings["phantom"]:
         total, pixels = _phantom(dataset, settings["phantom"])

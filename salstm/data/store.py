@@ -111,6 +111,14 @@ class Store:
         """The cases of 'train', 'val' or 'test', in store order."""
         return [case for case in self.cases if case.split == name]
 
+    @property
+    def is_native(self) -> bool:
+        """Whether all frames are stored in the size in which they came."""
+        return all(
+            (case.height, case.width) == (case.native_height, case.native_width)
+            for case in self.cases
+        )
+
     @cached_property
     def _by_id(self) -> dict[str, Case]:
         return {case.id: case for case in self.cases}

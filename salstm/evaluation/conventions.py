@@ -172,12 +172,15 @@ def apply(scores: pd.DataFrame, convention: str) -> pd.DataFrame:
     return chosen.rule(rows).assign(state=states_of(rows))
 
 
-def under_protocol(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
+def under_protocol(
+    scores: pd.DataFrame, protocol: str, selection: str | None = None
+) -> pd.DataFrame:
     """Score raw rows under a protocol: its selection, and each dataset under its convention.
 
     Args:
         scores: raw rows of `salstm.evaluation.scoring.score`, of any number of runs.
         protocol: a name in `salstm.vocabulary.PROTOCOLS`.
+        selection: of other weights than the protocol's own, to hold against numbers that were published with them.
 
     Returns:
         Rows as from `apply`, with a column `convention`; no rows if there are no scores, and none
@@ -188,7 +191,8 @@ def under_protocol(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """
     chosen = PROTOCOLS[vocabulary.check("protocol", protocol, PROTOCOLS)]
     refused = list(refusals(scores, protocol))
-    kept = (scores["selection"] == chosen.selection) & ~scores["dataset"].isin(refused)
+    selection = selection or chosen.selection
+    kept = (scores["selection"] == selection) & ~scores["dataset"].isin(refused)
     scores = scores.loc[kept.to_numpy(dtype=np.bool_)]
     names = np.array([chosen.convention_for(name) for name in scores["dataset"]], dtype=np.str_)
     parts = [

@@ -8,6 +8,9 @@ Scopes, because papers differ in what they look at:
 - `native`: all frames, the prediction restored to native size by nearest neighbour, distances in mm
   where the spacing is known, else in pixels.
 
+What protocol `paper` reads (`stored` and `inner`) may be post-processed as a network's authors do (a recipe's
+`postprocess`); `native` never is.
+
 A case of one frame is scored in 2D, a volume in 3D. Values are raw: NaN where undefined
 (`salstm.evaluation.metrics`); `salstm.evaluation.conventions` says what that counts as.
 """
@@ -15,7 +18,7 @@ A case of one frame is scored in 2D, a volume in 3D. Values are raw: NaN where u
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,6 +66,7 @@ def score(
     identity: Mapping[str, Any],
     *,
     tolerance: float = TOLERANCE,
+    postprocess: str = "none",
 ) -> pd.DataFrame:
     """Measure every prediction of one training under every scope.
 
@@ -73,6 +77,7 @@ def score(
         classes: names of the foreground classes in the order of their numbers, from 1.
         identity: dataset, baseline, variant, seed of the training.
         tolerance: of the surface Dice, in voxels (stored, inner) or mm or pixels (native).
+        postprocess: a name in `POSTPROCESSES`; of predictions under the scopes that protocol `paper` reads.
 
     Returns:
         A frame of the columns of scores.csv (`salstm.columns`), sorted by `SCORE_KEYS`; without rows if there are
@@ -92,9 +97,11 @@ def score(
         views = _views(store, case)
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
+            processed = POSTPROCESSES[postprocess](prediction)
             for view in views:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
-                for measured in _measured(prediction, view, classes, tolerance):
+                shown = prediction if view.scope == "native" else processed
+                for measured in _measured(shown, view, classes, tolerance):
                     rows.append({**fixed, **key, "group": case.group, **measured})
     frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
@@ -130,6 +137,30 @@ def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
     )
     grouped = table.groupby(["Task", "TestCase", "Algorithm"])
     return grouped.agg(MetricValue=("MetricValue", "mean")).reset_index()
+
+
+def none(labels: Labels) -> Labels:
+    """As it was predicted."""
+    return labels
+
+
+def fill_holes(labels: Labels) -> Labels:
+    """Give each class the holes in it, frame by frame: what no path along edges joins to the frame's border.
+
+    HarDNet-DFUS fills what a flood from pixel (0, 0) does not reach (at 84dc3c0): the same, but that a structure that
+    cuts the frame in two fills its other half there, and one that covers the corner all of it.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    filled = labels.copy()
+    for number in np.unique(labels[labels > 0]):
+        for place, frame in enumerate(labels):
+            filled[place][binary_fill_holes(frame == number) & (frame == 0)] = number
+    return filled
+
+
+POSTPROCESSES: dict[str, Callable[[Labels], Labels]] = {"none": none, "fill_holes": fill_holes}
+"""By the name in a recipe."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def attach(
     network: nn.Module,
     variant: str,
     classes: int,
-    attention_size: float | Literal["map"] = ATTENTION_SIZE,
+    attention_size: float | Literal["map", "released"] = ATTENTION_SIZE,
+    wiring: Literal["frames", "patches"] = "frames",
 ) -> Attached:
     """Put a variant on a network.
 
@@ -52,8 +53,12 @@ def attach(
             and ``convlstm`` (both directions of the ConvLSTM without attention, Y = h_2).
         classes: channels of the logits.
         attention_size: the scale of the attention is ``1 / sqrt(attention_size)``: the authors'
-            7744, any positive number, or ``"map"`` for the true H W of the maps. Unused by the
-            other three variants.
+            7744, any positive number, ``"map"`` for the true H W of the maps, or ``"released"`` for
+            what keeps the scores of 7744 at 224 x 224 on maps of any size. Unused by the other three
+            variants.
+        wiring: what a recurrent head reads where there is one frame: ``"frames"``, the frame as its
+            own neighbours; or ``"patches"``, the map cut into 32 x 32 patches as the sequence, in
+            both directions (``salstm.modules.patches``).
 
     Returns:
         A module from ``(B, T, C, H, W)`` with T = 3 (previous, centre, next) or T = 1 to the logits
@@ -61,12 +66,12 @@ def attach(
 
     Raises:
         ValueError: unknown variant, ``classes`` below 1, an ``attention_size`` that is neither
-            positive nor ``"map"``.
+            positive nor a word, ``"patches"`` for a variant without a recurrent net.
     """
     from salstm.modules import wrapper
 
     vocabulary.check("variant", variant, vocabulary.VARIANTS)
-    return wrapper.build(network, variant, classes, attention_size)
+    return wrapper.build(network, variant, classes, attention_size, wiring)
 
 
 def from_authors(variant: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:

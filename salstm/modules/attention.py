@@ -7,21 +7,28 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-AttentionSize = float | Literal["map"]
+AttentionSize = float | Literal["map", "released"]
+RELEASED = 224 * 224 / 88
+"""On the release's maps of 224 x 224, what its scale 1/88 makes of a sum over all positions: 570 times their mean."""
 
 
 def scale(attention_size: AttentionSize, query: Tensor) -> float:
     """The factor s before the softmax.
 
     Args:
-        attention_size: a number, or ``"map"`` for the number of positions of the map.
+        attention_size: a number; ``"map"`` for the number of positions of the map; ``"released"`` for the number
+            that keeps the scores before the softmax on any map what 7744 makes of them on 224 x 224:
+            ``(88 H W / 50176)^2``. The inner product is a sum over all positions, so under a constant the scores
+            grow with the map, from flat attention to one channel alone.
         query: ``(B, C, H, W)``.
 
     Returns:
-        ``1 / sqrt(attention_size)`` or ``1 / sqrt(H W)``.
+        ``1 / sqrt(attention_size)``, ``1 / sqrt(H W)`` or ``50176 / (88 H W)``.
     """
-    size = query.shape[2] * query.shape[3] if attention_size == "map" else attention_size
-    return size**-0.5
+    positions = query.shape[2] * query.shape[3]
+    if attention_size == "released":
+        return RELEASED / positions
+    return (positions if attention_size == "map" else attention_size) ** -0.5
 
 
 def channel_weights(query: Tensor, key: Tensor, factor: float) -> Tensor:

@@ -10,6 +10,8 @@ variant, classes)`` so::
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor
 
 from salstm.vocabulary import VARIANTS, check
@@ -23,6 +25,25 @@ LINEAR = {
 LAYERS = {"salstm": CELL, "lstmsa": LINEAR | CELL}  # of one direction: theirs to ours
 
 
+OTHER = "LSTMSA of yeshunlong/LSTMSA (2025)"
+OTHER_MARKS = (".fusion.", ".position_encoding.")
+"""Parts of the names of another module that bears the name of the paper's."""
+
+
+def check_module(entries: Iterable[str]) -> None:
+    """Refuse the checkpoint of the other public module named LSTMSA.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if any(mark in name for name in entries for mark in OTHER_MARKS if "net.cell" in name):
+        raise ValueError(
+            f"the entries are those of {OTHER}, another module than the paper's LSTMSA: it attends inside the "
+            f"recurrent cell, from the input to the hidden state, with a linear fusion and a position encoding; its "
+            f"weights fit nothing here. The paper's module is that of yeshunlong/SALSTM"
+        )
+
+
 def from_authors(variant: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
     """Map the module's entries to ours, ready for ``model.head.load_state_dict(strict=True)``.
 
@@ -32,12 +53,13 @@ def from_authors(variant: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
             aside, and ``encoder_entries`` returns it.
 
     Raises:
-        ValueError: unknown variant, or one that the authors do not have.
+        ValueError: unknown variant, or one that the authors do not have; or entries of another module of its name.
         KeyError: a missing entry, or one that their module does not have.
     """
     if check("variant", variant, VARIANTS) not in LAYERS:
         raise ValueError(f"{variant}: not among the authors' models, which are {', '.join(LAYERS)}")
     names = _names(variant)
+    check_module(entries)
     found = {name for name in entries if not name.startswith(ENCODER)}
     if missing := sorted(set(names) - found):
         raise KeyError(f"{variant}: the authors' entries {missing} are missing")

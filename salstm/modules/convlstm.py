@@ -79,6 +79,14 @@ class ConvLSTMCell(nn.Module):
         c = torch.sigmoid(a_i) * torch.tanh(a_g)
         return Memory(c, torch.sigmoid(a_o) * torch.tanh(c))
 
+    def first(self, gates: Tensor) -> States:
+        """The first step with all its states, where something looks at them; ``W_h * h`` is zero."""
+        a_i, a_f, a_o, a_g = gates.chunk(4, dim=1)
+        i, f, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.sigmoid(a_o)
+        g = torch.tanh(a_g)
+        c = i * g
+        return States(i, f, o, g, c, o * torch.tanh(c))
+
     def forward(self, gates: Tensor, memory: Memory | States) -> States:
         """A later step.
 

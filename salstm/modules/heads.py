@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from salstm.modules.convlstm import CHANNELS, ConvLSTMCell, States
+from salstm.modules.patches import cut, join
 
 Triple = tuple[int, int, int]
 
@@ -66,6 +67,23 @@ class Direction(nn.Module):
         """
         return self.read(self.cell(centre, self.cell.begin(neighbour)))
 
+    def sequence(self, patches: Tensor) -> Tensor:
+        """Y of every step of a sequence, from its first to its last.
+
+        Args:
+            patches: ``(B, T, 64, h, w)``.
+
+        Returns:
+            ``(B, T, 64, h, w)``.
+        """
+        gates = self.cell.input_gates(patches.flatten(0, 1)).unflatten(0, patches.shape[:2])
+        states = self.cell.first(gates[:, 0])
+        outputs = [self.read(states)]
+        for step in range(1, patches.shape[1]):
+            states = self.cell(gates[:, step], states)
+            outputs.append(self.read(states))
+        return torch.stack(outputs, dim=1)
+
     def sweep(self, features: Tensor, pairs: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
         """Yield Y ``(1, 64, H, W)`` for one (neighbour, centre) after the other.
 
@@ -95,6 +113,9 @@ class Bidirectional(Head):
         classes: channels of the logits.
     """
 
+    patches = False
+    """Whether a single frame is read as a sequence of its patches instead of as its own neighbours."""
+
     def __init__(self, forward_net: Direction, reverse_net: Direction, classes: int) -> None:
         super().__init__()
         self.forward_net = forward_net
@@ -106,12 +127,21 @@ class Bidirectional(Head):
 
         Where a frame plays its own neighbour (the same tensor), its gates are computed once.
         """
+        if self.patches and previous is centre and following is centre:
+            return self._alone(centre)
         outputs = []
         for net, neighbour in ((self.forward_net, previous), (self.reverse_net, following)):
             gates = net.cell.input_gates(centre)
             same = neighbour is centre
             outputs.append(net(gates if same else net.cell.first_gates(neighbour), gates))
         return self.conv(torch.cat(outputs, dim=1))
+
+    def _alone(self, frame: Tensor) -> Tensor:
+        """The logits of a frame without neighbours: one net from its first patch to its last, the other back."""
+        sequence = cut(frame)
+        ahead = self.forward_net.sequence(sequence)
+        back = self.reverse_net.sequence(sequence.flip(1)).flip(1)
+        return self.conv(join(torch.cat((ahead, back), dim=2), *frame.shape[2:]))
 
     def volume(self, features: Tensor, triples: Sequence[Triple]) -> Tensor:
         """As ``Head.volume``, with each frame's gates computed once per direction.

@@ -178,22 +178,31 @@ def split(images: Tensor) -> tuple[Tensor, ...]:
 
 
 def build(
-    network: nn.Module, variant: str, classes: int, attention_size: AttentionSize
+    network: nn.Module,
+    variant: str,
+    classes: int,
+    attention_size: AttentionSize,
+    wiring: str = "frames",
 ) -> Attached:
     """Build what ``salstm.modules.attach`` returns, for a variant that exists."""
     if classes < 1:
         raise ValueError(f"{variant}: classes is {classes}; it must be at least 1")
-    if attention_size != "map" and not _positive(attention_size):
+    if attention_size not in ("map", "released") and not _positive(attention_size):
         raise ValueError(
             f"{variant}: attention_size is {attention_size!r}; "
-            f"a positive number or 'map' is allowed"
+            f"a positive number, 'map' or 'released' is allowed"
         )
+    if wiring == "patches" and not VARIANTS[variant].recurrent:
+        raise ValueError(f"{variant}: has no recurrent net that could read patches in turn")
     if variant == PLAIN:
         return Plain(network, Centre(), variant, classes)
     entry = VARIANTS[variant]
     head = getattr(importlib.import_module(entry.module), variant)
     options = (attention_size,) if entry.attention else ()
-    return Attached(network, head(classes, *options), variant, CHANNELS)
+    built = head(classes, *options)
+    if wiring == "patches":
+        built.patches = True
+    return Attached(network, built, variant, CHANNELS)
 
 
 def _positive(size: float | str) -> bool:

@@ -151,7 +151,8 @@ def structure_boundary(*, kernel: Odd) -> Loss:
 def ohem(*, threshold: Share, auxiliary_weight: NotNegative) -> Loss:
     """Fast attention network: cross entropy over the hard pixels, auxiliary outputs weighted.
 
-    Hard: a loss above -ln(threshold); at least one pixel in sixteen is kept.
+    Hard: a loss above -ln(threshold); at least one pixel in sixteen is kept. Which of the two holds is read off the
+    first pixel that the sixteenth leaves out, as in theirs (ptsemseg/loss/loss.py at d4e5e3c).
     """
     import torch
     import torch.nn.functional as F
@@ -160,7 +161,11 @@ def ohem(*, threshold: Share, auxiliary_weight: NotNegative) -> Loss:
         losses = F.cross_entropy(logits, label, reduction="none").flatten().sort(descending=True)[0]
         least = max(1, losses.numel() // 16)
         limit = -torch.log(torch.tensor(threshold, device=losses.device))
-        return losses[losses > limit].mean() if losses[least - 1] > limit else losses[:least].mean()
+        return (
+            losses[losses > limit].mean()
+            if losses[min(least, losses.numel() - 1)] > limit
+            else losses[:least].mean()
+        )
 
     def loss(outputs: Outputs, label: Tensor) -> Tensor:
         auxiliary = [auxiliary_weight * one(output, label) for output in outputs[1:]]

@@ -97,8 +97,10 @@ def raised_cosine(progress: Progress) -> float:
 def warmup_poly(
     progress: Progress, *, warmup: Count, power: NotNegative, start: Positive = 1e-3
 ) -> float:
-    """Exponential warm-up from ``start`` of the rate, then poly over what is left (FANet at d4e5e3c: 1e-5 of 1e-2)."""
-    warmup = min(warmup, max(progress.iterations // 10, 1))
+    """Exponential warm-up from ``start`` of the rate, then poly over what is left (FANet at d4e5e3c: 1e-5 of 1e-2).
+
+    ``warmup`` is in steps, as given: a training that is no longer ends within it.
+    """
     if progress.iteration < warmup:
         return start ** (1 - progress.iteration / warmup)
     return (1 - (progress.iteration - warmup) / (progress.iterations - warmup)) ** power

@@ -57,6 +57,11 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
         which = _listed(alone)
         text = f"On {which} a case has no neighbours that a module could use: the frame stands for its neighbours too "
         text += "(the released interface, called with three equal images). The paper's own 2D wiring is not public."
+        wired = data.cells.loc[data.cells["wiring"] == "patches", "dataset"].unique()
+        if cut := [dataset for dataset in alone if dataset in wired]:
+            text += f" Not so on {_listed(cut)} (wiring: patches): there the features are cut into patches of 32 x 32 "
+            text += "pixels, which the modules read in zigzag order, ahead and back, as a public follow-up does: "
+            text += "another function, whose numbers do not compare with those of the other wiring."
         shown.append({"kind": "note", "title": "2D wiring", "text": text})
     if data.cells["seed"].nunique() == 1:
         text = "There is no standard deviation over seeds, and a difference may be seed noise."

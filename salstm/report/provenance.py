@@ -111,7 +111,7 @@ def _run(
     environment = record.get("environment", {})
     commit = environment.get("commit", {})
     packages = environment.get("packages", {})
-    seconds = record.get("seconds")
+    seconds, trained = record.get("seconds"), record.get("trained", {})
     return {
         "dataset": dataset_name(cell["dataset"]),
         "network": network_name(cell["baseline"], dict(cards)),
@@ -122,7 +122,9 @@ def _run(
         "seconds": seconds,
         "time": duration(seconds),
         "best": {name: int(one["epoch"]) for name, one in record.get("best", {}).items()},
-        "epochs": record.get("recipe", {}).get("epochs", "–"),
+        "epochs": trained.get("epochs", record.get("recipe", {}).get("epochs", "–")),
+        "iterations": f"{trained['iterations']:,}" if trained else "–",
+        "looks": trained.get("looks", "–"),
         "recipe": json.dumps(record.get("recipe", {}), sort_keys=True),
         "digest": record.get("recipe_digest", "–"),
         "data": str(record.get("data_manifest_sha256", "–"))[:16],

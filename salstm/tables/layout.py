@@ -217,7 +217,7 @@ def _published(row: Series) -> Cell:
 
 def _difference(row: Series) -> Cell:
     value = row["difference"] * METRICS[row.name[2]].scale
-    return Cell(number(value, signed=True), value)
+    return Cell(number(value, signed=True), value, title="" if math.isnan(value) else row["why"])
 
 
 def _why(row: Series, part: Collected) -> str:
@@ -252,10 +252,21 @@ def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
         notes.append(f"{FEWER} fewer seeds than planned; the list of cells says which and why.")
     if numbers["published"].notna().any():
         notes.append(
-            "Published numbers are of the plain network, from its card; the difference is ours minus theirs. "
-            "* not comparable: other data, split, selection or scoring."
+            "Published numbers are of the plain network, from its card; the difference is ours minus theirs, with the "
+            "weights that they were published with. * not comparable: other data, split, selection or scoring, and no "
+            "difference is shown."
         )
+        notes += _comparable(means)
     return tuple(notes)
+
+
+def _comparable(means: Frame) -> list[str]:
+    """With which run each comparable number is compared: split, weights and grid."""
+    rows = means[means["comparable"].fillna(False).astype(bool)]
+    return [
+        f"{row['baseline']}: {row['why']}."
+        for row in rows.drop_duplicates("baseline").to_dict("records")
+    ]
 
 
 def _holes(means: Frame) -> str:

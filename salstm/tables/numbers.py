@@ -6,6 +6,7 @@ Order of aggregation: the cases of each class, then the classes, then the seeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from salstm.analysis.results import Collected, Frame, Series, classes_of
 from salstm.evaluation import conventions
 from salstm.tables import published
-from salstm.vocabulary import METRICS, PROTOCOLS, STRICT
+from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT
 
 MEAN = "mean"
 """Stands in the column ``class`` for the mean over the classes."""
@@ -42,8 +43,9 @@ def comparison(
         for cells without scores. ``mean`` and ``sd`` are over the seeds (sd NaN with one), ``seeds`` those that
         were scored; ``values`` is how many (seed, case, class) stand behind it, ``undefined`` how many of them
         were NaN and left out, ``missed`` and ``invented`` how many structures; ``rank`` is 1 for the best of a
-        metric and class. Then the published number and ours minus it. ``refused`` says why the protocol shows
-        nothing of the dataset, where it does not.
+        metric and class. Then the published number, and ours minus it where the two can be compared: a run of the
+        number's split, with the weights that it was published with (``held``, which need not be the protocol's own).
+        ``refused`` says why the protocol shows nothing of the dataset, where it does not.
     """
     part = data.of(dataset)
     rows = conventions.under_protocol(part.scores, protocol)
@@ -57,7 +59,7 @@ def comparison(
     refused = conventions.refusals(part.scores, protocol).get(dataset, "")
     fixed: dict[str, Any] = {"dataset": dataset, "protocol": protocol, "refused": refused}
     fixed |= {"convention": chosen.convention_for(dataset), "selection": chosen.selection}
-    return _with_published(frame.assign(**fixed), cards)[
+    return _with_published(frame.assign(**fixed), cards, _others(part, protocol, metrics))[
         [*fixed, *_KEYS, *(name for name in frame.columns if name not in _KEYS), *_PUBLISHED]
     ]
 
@@ -143,29 +145,80 @@ def _rank(frame: Frame) -> Series:
     return signed.groupby([frame["metric"], frame["class"]]).rank(method="min")
 
 
-_PUBLISHED = ("published", "difference", "comparable", "verified", "source", "why")
+_PUBLISHED = ("published", "held", "difference", "comparable", "verified", "source", "why")
+
+Means = Mapping[tuple[str, ...], float]
+"""By selection, network, variant, metric and class."""
 
 
-def _with_published(frame: Frame, cards: Mapping[str, Any]) -> Frame:
-    rows = [_published(row, cards) for row in frame.to_dict("records")]
+@dataclass(frozen=True)
+class _Others:
+    """What published numbers are held against: our means with each selection of weights, the run's split and grid."""
+
+    means: Means
+    split: str
+    grid: str
+
+
+def _others(part: Collected, protocol: str, metrics: Sequence[str]) -> _Others:
+    found: dict[tuple[str, ...], float] = {}
+    for selection in SELECTIONS if protocol == published.COMPARABLE_UNDER else ():
+        rows = conventions.under_protocol(part.scores, protocol, selection)
+        means = per_seed(rows, metrics).groupby(_KEYS, sort=False)["value"].mean()
+        for key, value in means.items():
+            baseline, variant, metric, name = key  # type: ignore[misc] # of _KEYS
+            found[(selection, baseline, variant, metric, name)] = float(value)
+    facts = (
+        " and ".join(sorted(map(str, part.cells[name].dropna().unique())))
+        for name in ("split", "grid")
+    )
+    return _Others(found, *facts)
+
+
+def _with_published(frame: Frame, cards: Mapping[str, Any], others: _Others) -> Frame:
+    rows = [_published(row, cards, others) for row in frame.to_dict("records")]
     extra = pd.DataFrame(rows, columns=list(_PUBLISHED), index=frame.index)
-    extra["difference"] = frame["mean"] - extra["published"].astype(float)
+    extra["difference"] = extra["held"].astype(float) - extra["published"].astype(float)
     return frame.join(extra)
 
 
-def _published(row: Mapping[str, Any], cards: Mapping[str, Any]) -> dict[str, Any]:
+def _published(row: Mapping[str, Any], cards: Mapping[str, Any], others: _Others) -> dict[str, Any]:
     card = cards.get(row["baseline"], {})
     number = published.find(card, row["dataset"], row["metric"], row["variant"])
     if number is None:
         return {"published": np.nan}
     name = published.plain_name(row["class"])
     value = number["value"] if row["class"] == MEAN else number["classes"].get(name, np.nan)
-    fits = row["protocol"] == published.COMPARABLE_UNDER
-    why = number["why"] if fits else f"published under another protocol; {number['why']}"
+    reason = _not_held(row, number, others)
+    key = tuple(str(row[name]) for name in _KEYS)
+    held = np.nan if reason else others.means.get((number["selection"], *key), np.nan)
+    why = f"{reason}; {number['why']}" if reason else f"{_held_words(number)}; {number['why']}"
     return {
         "published": value,
-        "comparable": number["comparable"] and fits,
+        "held": held,
+        "comparable": not reason,
         "verified": number["verified"],
         "source": number["source"],
         "why": why.rstrip("; "),
     }
+
+
+def _not_held(row: Mapping[str, Any], number: Mapping[str, Any], others: _Others) -> str:
+    """Why a published number cannot be held against ours; '' if it can."""
+    if row["protocol"] != published.COMPARABLE_UNDER:
+        return "published under another protocol"
+    if not number["comparable"]:
+        return "not comparable"
+    if number["split"] != others.split:
+        ours = others.split or "not recorded"
+        return f"published on split {number['split']}, this run's is {ours}"
+    if number["grid"] != others.grid:
+        ours = others.grid or "not recorded"
+        return f"published on a {number['grid']} grid, this run's is {ours}"
+    return ""
+
+
+def _held_words(number: Mapping[str, Any]) -> str:
+    label = SELECTIONS[number["selection"]].words
+    same = f"split ({number['split']}) and grid ({number['grid']})"
+    return f"compared with this run's weights {label}, on the same {same}"

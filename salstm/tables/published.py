@@ -12,6 +12,9 @@ COMPARABLE_UNDER = PAPER
 """Published numbers choose their weights on the test set: no other protocol can be held against them."""
 
 
+FACTS = ("source", "protocol", "why", "split", "selection", "grid")
+
+
 def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> dict[str, Any] | None:
     """The card's number for a dataset, metric and variant.
 
@@ -25,7 +28,8 @@ def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> di
 
     Returns:
         ``value`` and ``classes`` (name in lower case -> value) in our units (a percentage becomes a fraction),
-        ``comparable``, ``verified``, ``source``, ``protocol`` and ``why``; None if there is none.
+        ``comparable``, ``verified``, ``source``, ``protocol``, ``why``, and of a comparable one the ``split``, the
+        ``selection`` and the ``grid`` that a run must have to be held against it; None if there is none.
     """
     wanted = (dataset, metric, variant)
     rows = [
@@ -38,7 +42,7 @@ def find(card: Mapping[str, Any], dataset: str, metric: str, variant: str) -> di
     best = min(rows, key=lambda row: not row.get("comparable"))
     scale = SCALE.get(best.get("unit", ""), 1.0)
     classes = {plain_name(name): value * scale for name, value in best.get("classes", {}).items()}
-    facts = {key: str(best.get(key, "")) for key in ("source", "protocol", "why")}
+    facts = {key: str(best.get(key, "")) for key in FACTS}
     marks = {key: bool(best.get(key)) for key in ("comparable", "verified")}
     return {"value": best["value"] * scale, "classes": classes, **marks, **facts}
 

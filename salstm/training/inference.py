@@ -11,9 +11,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from salstm.data.case import Case
 from salstm.data.resize import resize
+from salstm.data.square import box, squared
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
 from salstm.recipes import Recipe
@@ -28,14 +30,19 @@ class View(Window):
 
     Attributes:
         batch: frames that pass the network at once.
+        restore: what is brought to the stored grid: 'labels', by nearest neighbour, as the TransUNet family does; or
+            'logits', linearly, corners not aligned, before they become labels, as the polyp networks do.
     """
 
     batch: int
+    restore: str = "labels"
 
     @classmethod
     def of(cls, recipe: Recipe, channels: int, **more: Any) -> Self:
         """The view of a recipe on frames of 1 or 3 channels."""
-        return super().of(recipe, channels, batch=recipe.batch, **more)
+        return super().of(
+            recipe, channels, batch=recipe.batch, restore=recipe.restore or "labels", **more
+        )
 
 
 def ready(network: nn.Module, device: torch.device) -> None:
@@ -58,7 +65,7 @@ def predict(
     When the memory runs out, fewer frames pass the network at once from then on; the labels are the same.
 
     Yields:
-        The case and its labels ``(D, H, W)`` uint8 on the stored grid (nearest, as the authors restore them).
+        The case and its labels ``(D, H, W)`` uint8 on the stored grid.
 
     Raises:
         torch.OutOfMemoryError: memory for one frame at a time is not enough.
@@ -68,8 +75,7 @@ def predict(
         together = list(group)
         while (labels := _labels(model, store, together, view, device)) is None:
             view = _halved(view, device)
-        for case, part in zip(together, labels.split([one.depth for one in together]), strict=True):
-            yield case, resize(part.numpy(), case.height, case.width, 0)
+        yield from zip(together, labels, strict=True)
 
 
 @torch.no_grad()
@@ -108,22 +114,41 @@ def _features(
     chunks = []
     for start in range(0, len(numbers), view.batch):
         frames = np.stack([store.frame(number) for number in numbers[start : start + view.batch]])
-        images = network_input(frames, view)
+        blank = np.zeros(frames.shape[1:3], np.uint8)
+        images = network_input(squared(frames, blank, view.size, view.resize)[0], view)
         chunks.append(model.features(torch.from_numpy(images).to(device)))
     return torch.cat(chunks)
 
 
 def _labels(
     model: Attached, store: Store, cases: Sequence[Case], view: View, device: torch.device
-) -> Tensor | None:
-    """Labels of all frames; None when the memory ran out and fewer frames at once may help."""
+) -> list[np.ndarray] | None:
+    """Each case's labels; None when the memory ran out and fewer frames at once may help."""
+    sizes = [(case.height, case.width) for case in cases for _ in range(case.depth)]
     try:
-        chunks = logits(model, store, cases, view, device)
-        return torch.cat([to_labels(chunk).cpu() for chunk in chunks])
+        frames: list[np.ndarray] = []
+        for chunk in logits(model, store, cases, view, device):
+            here = sizes[len(frames) : len(frames) + len(chunk)]
+            frames += _restored(chunk, here, view)
+        rest = iter(frames)
+        return [np.stack(list(itertools.islice(rest, case.depth))) for case in cases]
     except torch.OutOfMemoryError:
         if view.batch == 1:
             raise
     return None
+
+
+def _restored(logits: Tensor, sizes: Sequence[tuple[int, int]], view: View) -> list[np.ndarray]:
+    """Labels ``(H, W)`` of each frame on its stored grid of that size."""
+    found: list[np.ndarray] = []
+    for size, group in itertools.groupby(range(len(sizes)), key=lambda place: sizes[place]):
+        numbers = list(group)
+        place = box(*size, view.size, view.resize)
+        part = logits[numbers[0] : numbers[-1] + 1, :, place.rows, place.columns]
+        if view.restore == "logits":
+            part = functional.interpolate(part.float(), size, mode="bilinear", align_corners=False)
+        found += list(resize(to_labels(part).cpu().numpy(), *size, 0))
+    return found
 
 
 def _halved(view: View, device: torch.device) -> View:

@@ -29,19 +29,19 @@ class Batches:
 
     Args:
         items: the windows.
-        batch: items a batch.
+        recipe: says how many items a batch has, and which last batches join no step.
         seed: of the order.
         workers: loader processes; they change no item and no order.
         pinned: batches in page-locked memory, for a GPU.
     """
 
     def __init__(
-        self, items: Windows, batch: int, *, seed: int, workers: int, pinned: bool
+        self, items: Windows, recipe: Recipe, *, seed: int, workers: int, pinned: bool
     ) -> None:
         self.items, self.order = items, _Order(len(items), seed)
         self.loader = DataLoader(
             items,
-            batch_size=batch,
+            batch_size=recipe.batch,
             sampler=self.order,
             # Of its own: the loader draws from it, and must not draw from the stream of dropout.
             generator=torch.Generator(),
@@ -49,9 +49,7 @@ class Batches:
             persistent_workers=workers > 0,
             pin_memory=pinned,
         )
-        # A last batch of one item has no batch statistics on 1x1 maps: it joins no step.
-        self.drop = len(items) % batch == 1 and len(items) > 1
-        self.batches = len(self.loader) - self.drop
+        self.batches = recipe.batches(len(items))
 
     def epoch(self, epoch: int) -> Iterator[dict[str, Any]]:
         """The batches of an epoch, counted from 0."""

@@ -65,7 +65,8 @@ def assemble(
             **options,
         )
         # Recipes of variants without attention leave its scale out.
-        return attach(network, variant, logits, recipe.attention_size or ATTENTION_SIZE)
+        size, wiring = recipe.attention_size or ATTENTION_SIZE, recipe.wiring or "frames"
+        return attach(network, variant, logits, size, wiring)
 
 
 def untrained(

@@ -123,7 +123,7 @@ class Step:
 
     def _moved(self, image: Tensor, label: Tensor, size: int) -> tuple[Tensor, Tensor]:
         image, label = (one.to(self.device, non_blocking=True) for one in (image, label))
-        if size != self.recipe.size:
+        if size != image.shape[-1]:
             image, label = multiscale.resized(image, label, size)
         return image, label
 
@@ -136,7 +136,10 @@ class Step:
                 raise self._single(place) from error
             raise
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return self.loss(tuple(output.float() for output in outputs), label)
+        halves = PRECISIONS.values()
+        return self.loss(
+            tuple(output.float() if output.dtype in halves else output for output in outputs), label
+        )
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.recipe.precision == "float32":

@@ -106,6 +106,12 @@ def train(model: Attached, store: Store, setting: Setting) -> State:
     return Trainer(model, store, setting).run()
 
 
+def amount(state: State) -> dict[str, int]:
+    """How much a training was, over all its sessions: epochs, optimizer steps, looks at the test cases."""
+    looks = sum(not math.isnan(row["test_dice"]) for row in state.history)
+    return {"epochs": state.epoch, "iterations": state.iteration, "looks": looks}
+
+
 class Trainer:
     """The loop behind ``train``: an epoch, an evaluation, a checkpoint, and so on."""
 
@@ -120,12 +126,13 @@ class Trainer:
         self.step = Step(self.model, recipe, machine, setting.device)
         self.loader = Batches(
             windows(store, store.split("train"), recipe, setting.seed),
-            recipe.batch,
+            recipe,
             seed=setting.seed,
             workers=machine.workers or 0,
             pinned=setting.device.type == "cuda",
         )
-        self.progress = Progress(recipe.epochs, self.loader.batches, bar=setting.bar)
+        self.epochs, self.iterations = recipe.length(len(self.loader.items))
+        self.progress = Progress(self.epochs, self.loader.batches, bar=setting.bar)
         self.joules = resources.energy_meter(setting.device)
         self.view = View.of(recipe, store.cases[0].channels)
         self.state = State(micro_batch=self.step.micro_batch)
@@ -154,7 +161,7 @@ class Trainer:
             self.state.epoch,
             wanted=self.setting.machine.tensorboard,
         )
-        while self.state.epoch < self.recipe.epochs:
+        while self.state.epoch < self.epochs:
             started, joules = time.monotonic(), self.joules()
             row = self._epoch()
             improved = self._evaluate(row)
@@ -177,6 +184,8 @@ class Trainer:
                 total, items = total + loss * len(batch["label"]), items + len(batch["label"])
                 self.state.iteration += 1
                 note(loss)
+                if self.state.iteration == self.iterations:
+                    break
         self.step.check_weights(f"end of epoch {epoch + 1}, iteration {self.state.iteration}")
         self.state.epoch += 1
         row = {"epoch": self.state.epoch, "iteration": self.state.iteration, "lr": rate}
@@ -184,7 +193,7 @@ class Trainer:
 
     def _step(self, batch: dict[str, Any]) -> float:
         place = f"epoch {self.state.epoch + 1}, iteration {self.state.iteration + 1}"
-        sizes = self.recipe.scales or [self.recipe.size]
+        sizes = self.recipe.scales or [self.recipe.side]
         return self.step(
             batch, place, multiscale.draw(sizes, self.setting.seed, self.state.iteration)
         )
@@ -203,9 +212,9 @@ class Trainer:
         scores = [row["val_dice"] for row in self.state.history if _evaluated(row)]
         progress = schedules.Progress(
             iteration=self.state.iteration,
-            iterations=self.recipe.epochs * self.loader.batches,
+            iterations=self.iterations,
             epoch=self.state.epoch,
-            epochs=self.recipe.epochs,
+            epochs=self.epochs,
             scores=scores,
         )
         rate = schedules.rate(self.recipe.schedule, self.recipe.rate, progress)
@@ -215,7 +224,7 @@ class Trainer:
 
     def _evaluate(self, row: dict[str, float]) -> bool:
         """Score validation and test cases when their turn has come; say whether the weights are now a best."""
-        epoch, last = self.state.epoch, self.state.epoch == self.recipe.epochs
+        epoch, last = self.state.epoch, self.state.epoch == self.epochs
         if not last and epoch % self.recipe.evaluate_every:
             return False
         improved = False
@@ -233,8 +242,10 @@ class Trainer:
 
     def _score(self, cases: list[Case], split: str) -> float:
         predictions = predict(self.model, self.store, cases, self.view, self.setting.device)
-        inner = split == "test" and self.setting.inner_test
-        return selection_score(predictions, self.store, len(self.setting.classes), inner=inner)
+        test = split == "test"
+        inner = test and self.setting.inner_test
+        classes = len(self.setting.classes)
+        return selection_score(predictions, self.store, classes, inner=inner, authors=test)
 
     def _account(self, row: dict[str, float], joules: float | None) -> None:
         state, now = self.state, self.joules()
@@ -278,7 +289,7 @@ class Trainer:
         self.step.micro_batch = min(self.state.micro_batch, self.step.micro_batch)
         self.saved = self.state.epoch
         self.kept = set(_weights_names(self.state.best).values())
-        log.info("going on after epoch %d of %d", self.state.epoch, self.recipe.epochs)
+        log.info("going on after epoch %d of %d", self.state.epoch, self.epochs)
 
     def _lacking(self, saved: dict[str, Any]) -> str:
         names = _weights_names(saved["state"]["best"]).values()
@@ -304,7 +315,7 @@ class Trainer:
         """What the same command will do."""
         if not self.saved:
             return "No epoch is on disk yet: the same command begins again"
-        return f"The same command goes on after epoch {self.saved} of {self.recipe.epochs}"
+        return f"The same command goes on after epoch {self.saved} of {self.epochs}"
 
 
 @contextlib.contextmanager

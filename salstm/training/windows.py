@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from salstm import vocabulary
 from salstm.data.case import Case
 from salstm.data.resize import resize
+from salstm.data.square import squared
 from salstm.data.store import Store
 from salstm.recipes import Border, Recipe
 
@@ -61,6 +62,8 @@ class Window:
         size: side of the square result in pixels.
         channels: C; grey frames are repeated for 3.
         normalise: ``(mean, standard deviation)``, a number or one per channel each, or None.
+        resize: as in ``salstm.data.square``.
+        train_size: side of a training window, if it is not ``size``.
     """
 
     frames: int
@@ -68,6 +71,8 @@ class Window:
     size: int
     channels: int
     normalise: tuple[Any, Any] | None = None
+    resize: str = "after"
+    train_size: int | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, channels: int, **more: Any) -> Self:
@@ -78,6 +83,8 @@ class Window:
             size=recipe.size,
             channels=channels,
             normalise=recipe.normalise,
+            resize=recipe.resize or "after",
+            train_size=recipe.train_size,
             **more,
         )
 
@@ -87,10 +94,11 @@ class Windows(Dataset):
 
     Item ``k`` is a dict: ``image`` float32 ``(T, C, H, W)``, ``label`` int64 ``(H, W)`` of the
     centre frame, ``case`` (id) and ``frame`` (number of the centre in the store). 8-bit images are
-    divided by 255. All T frames and the label get the same augmentation draw, at the stored size;
-    then, if need be, they are zoomed (image cubic, label nearest), as in TransUNet's
-    datasets/dataset_synapse.py. The random generator of item ``k`` depends on ``(seed, epoch,
-    k)`` alone, so neither the order of access nor the number of workers changes an item.
+    divided by 255. All T frames and the label get the same augmentation draw, at the stored size,
+    or as a square where the window's ``resize`` says so; then, if need be, they are zoomed (image
+    cubic, label nearest), as in TransUNet's datasets/dataset_synapse.py. The random generator of
+    item ``k`` depends on ``(seed, epoch, k)`` alone, so neither the order of access nor the number
+    of workers changes an item.
 
     Args:
         store: the prepared dataset.
@@ -129,9 +137,9 @@ class Windows(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         identity, numbers, centre = self._items[index]
         frames, label = self._augmented(index, numbers, centre)
-        size = self.window.size
+        size = self.window.train_size or self.window.size
         return {
-            "image": torch.from_numpy(network_input(frames, self.window)),
+            "image": torch.from_numpy(network_input(frames, self.window, size)),
             "label": torch.from_numpy(resize(label, size, size, 0).astype(np.int64)),
             "case": identity,
             "frame": centre,
@@ -141,7 +149,8 @@ class Windows(Dataset):
         self, index: int, numbers: tuple[int, ...], centre: int
     ) -> tuple[np.ndarray, np.ndarray]:
         frames = np.stack([self.store.frame(number) for number in numbers])
-        label = self.store.label(centre)
+        window = self.window
+        frames, label = squared(frames, self.store.label(centre), window.size, window.resize)
         if self.augment is None:
             return frames, label
         position = range(len(self))[index]  # -1 is the last item's name too
@@ -149,17 +158,18 @@ class Windows(Dataset):
         return self.augment(frames, label, generator)
 
 
-def network_input(frames: np.ndarray, window: Window) -> np.ndarray:
+def network_input(frames: np.ndarray, window: Window, size: int | None = None) -> np.ndarray:
     """Frames as a network takes them: channels first, zoomed (cubic), normalised.
 
     Args:
         frames: ``(T, H, W)`` float32 or ``(T, H, W, 3)`` uint8, which is divided by 255.
         window: size and channels of the result, and how it is normalised.
+        size: side of the result in pixels, if it is not the window's.
 
     Returns:
         ``(T, channels, size, size)`` float32.
     """
-    size, channels = window.size, window.channels
+    size, channels = size or window.size, window.channels
     planes = frames[:, None] if frames.ndim == 3 else np.moveaxis(frames, -1, 1) / np.float32(255)
     planes = resize(planes, size, size, 3)
     if window.normalise is not None:

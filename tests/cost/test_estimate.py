@@ -65,10 +65,11 @@ def test_iterations_by_hand(paper):
     assert work.windows == 200 * 1304
     assert work.evaluated == 200 * (182 + 416)
     assert work.predicted == 3 * 416
-    # Synapse is evaluated after every tenth of 100 epochs; 1810 = 150 batches of 12 and one of 10.
+    # Synapse trains as long as on the authors' 18 volumes (100 epochs of 185), and looks after every epoch:
+    # 1810 frames of 15 = 150 batches of 12 and one of 10, so that step 18,500 is in epoch 123.
     work = work_of(paper, "synapse", "mtunet", "plain")
-    assert work.iterations == 100 * 151
-    assert work.evaluated == 10 * (401 + 1568)
+    assert (work.iterations, work.epochs, work.looks) == (18500, 123, 123)
+    assert work.evaluated == 123 * (401 + 1568)
 
 
 def test_a_last_batch_of_one_is_no_iteration(paper):
@@ -138,8 +139,9 @@ def test_weights_that_cannot_differ_are_counted_once(paper):
 
     assert selections(182) == 3
     assert selections(0) == 2  # best_val is the last epoch
-    assert selections(182, epochs=20, evaluate_every=10) == 2
-    assert selections(182, epochs=20, evaluate_every=20) == 1
+    short = {"epochs": 20, "iterations": None}
+    assert selections(182, **short, evaluate_every=10) == 2
+    assert selections(182, **short, evaluate_every=20) == 1
 
 
 def test_a_card_without_a_count_is_unknown_and_not_nothing(paper):

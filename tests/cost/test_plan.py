@@ -106,6 +106,20 @@ def test_the_disk_of_what_is_done_is_what_it_takes(there, capsys):
     assert "Disk, at most" in text
 
 
+def test_the_recipes_are_listed_with_steps_looks_and_the_authors_selection(there, capsys):
+    assert cli.main(["plan", "--config", "config.yaml", "--recipes"]) == 0
+    rows = [line.split(maxsplit=8) for line in capsys.readouterr().out.splitlines()]
+    found = {tuple(row[:3]): row[3:] for row in rows if len(row) == 9 and row[0] != "dataset"}
+    assert len(found) == 60
+    # 1,810 frames of 15 volumes are 76 steps of 24; step 13,950 is in epoch 184, of which each tenth is evaluated.
+    assert found["synapse", "transunet", "plain"] == ["13,950", "184", "76", "24", "19", "last"]
+    assert found["synapse", "mtunet", "plain"] == ["18,500", "123", "151", "12", "123", "best test"]
+    assert found["acdc", "merit", "plain"] == ["43,600", "400", "109", "12", "400", "best val"]
+    assert found["acdc", "mtunet", "salstm"] == ["32,600", "200", "163", "8", "200", "best test"]
+    assert found["isic2018", "unet", "plain"][-1] == "not said"
+    assert found["cvc_clinicdb", "fanet", "plain"][:3] == ["40,000", "1,334", "30"]
+
+
 def test_the_demo_takes_less_than_a_gigabyte_whatever_it_selects(capsys, tmp_path):
     files = [str(ROOT / name) for name in ("config.yaml", "config.demo.yaml")]
     assert cli.main(["plan", "--config", *files, "--results", str(tmp_path)]) == 0

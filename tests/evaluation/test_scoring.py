@@ -258,3 +258,41 @@ def test_imports_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_holes_are_what_the_border_does_not_reach_class_by_class_and_frame_by_frame():
+    frame = np.zeros((7, 9), np.uint8)
+    frame[1:6, 1:5] = 1
+    frame[3, 2:4] = 0  # a hole
+    frame[2:5, 6:] = 2
+    frame[3, 7:] = 0  # open to the border
+    filled = scoring.fill_holes(np.stack([frame, np.zeros_like(frame)]))
+    expected = frame.copy()
+    expected[3, 2:4] = 1
+    np.testing.assert_array_equal(filled[0], expected)
+    assert not filled[1].any()
+    assert frame[3, 2] == 0, "the prediction itself is left alone"
+
+
+def test_another_class_inside_is_no_hole():
+    frame = np.ones((5, 5), np.uint8)
+    frame[2, 2] = 2
+    np.testing.assert_array_equal(scoring.fill_holes(frame[None])[0], frame)
+
+
+def test_only_what_protocol_paper_reads_is_post_processed():
+    labels = np.zeros((1, 9, 9), np.uint8)
+    labels[0, 2:7, 2:7] = 1
+    hollow = labels.copy()
+    hollow[0, 4, 4] = 0
+    store = (
+        Store().add("a", labels, stack="s").add("b", labels, stack="s").add("c", labels, stack="s")
+    )
+    identity = {"dataset": "cvc_clinicdb", "baseline": "n", "variant": "plain", "seed": 0}
+    predictions = {"last": {"b": hollow}}
+    filled = scoring.score(predictions, store, ["polyp"], identity, postprocess="fill_holes")
+    dice = {row["scope"]: row["dice"] for row in filled.to_dict("records")}
+    missing = 2 * 24 / (24 + 25)
+    assert dice == {"stored": 1.0, "inner": 1.0, "native": pytest.approx(missing)}
+    raw = scoring.score(predictions, store, ["polyp"], identity)
+    assert set(raw["dice"]) == {missing}

@@ -61,3 +61,13 @@ def test_scale():
     query = torch.zeros(1, 1, 224, 224)
     assert scale(7744, query) == pytest.approx(1 / 88)
     assert scale("map", query) == pytest.approx(1 / 224)
+    assert scale("released", query) == pytest.approx(1 / 88)
+
+
+@pytest.mark.parametrize("side", [32, 64, 352])
+def test_the_released_regime_keeps_the_scores_of_7744_at_224_on_maps_of_any_size(side):
+    """Scores are a sum over positions: of constant maps exactly, of drawn ones on average."""
+    query, key = torch.full((1, 2, side, side), 0.5), torch.full((1, 2, side, side), 0.25)
+    score = scale("released", query) * (query[0, 0] * key[0, 0]).sum()
+    assert float(score) == pytest.approx(224 * 224 * 0.125 / 88, rel=1e-5)
+    assert scale("released", query) == pytest.approx(((88 * side**2 / 50176) ** 2) ** -0.5)

@@ -116,6 +116,22 @@ def test_ohem_keeps_the_hard_pixels_and_at_least_a_sixteenth():
     assert float(loss((logits, logits), label)) == pytest.approx(30.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("hard", [3, 4, 5])
+def test_ohem_looks_at_the_first_pixel_that_the_least_number_leaves_out(hard):
+    """OhemCELoss2D of feinanshan/FANet tests element n_min, counted from 0, not the last of the n_min."""
+    label = torch.zeros(1, 8, 8, dtype=torch.int64)  # a sixteenth: 4
+    logits = torch.zeros(1, 2, 8, 8)
+    logits[:, 0] = torch.arange(64.0).reshape(1, 8, 8) / 8 + 3
+    logits[:, 0].flatten()[:hard] = -torch.arange(1.0, hard + 1)
+    pixels = torch.nn.functional.cross_entropy(logits, label, reduction="none").flatten()
+    pixels = pixels.sort(descending=True)[0]
+    limit = -math.log(0.7)
+    assert int((pixels > limit).sum()) == hard
+    expected = pixels[pixels > limit].mean() if pixels[4] > limit else pixels[:4].mean()
+    found = losses.ohem(threshold=0.7, auxiliary_weight=0.5)((logits,), label)
+    assert float(found) == pytest.approx(float(expected), abs=1e-7)
+
+
 @pytest.mark.parametrize("name", ["bce", "soft_dice", "fcbformer", "ssformer"])
 def test_deep_supervision_is_the_mean_over_outputs(name):
     loss = losses.build(Choice.of({"name": name}))

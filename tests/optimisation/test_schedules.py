@@ -51,7 +51,10 @@ def test_warmup_poly_rises_from_a_thousandth_and_ends_at_zero():
     assert rate(schedule, 1e-2, at(0, 40000)) == pytest.approx(1e-5)
     assert rate(schedule, 1e-2, at(1000, 40000)) == pytest.approx(1e-2)
     assert rate(schedule, 1e-2, at(20500, 40000)) == pytest.approx(1e-2 * 0.5**0.9)
-    assert rate(schedule, 1e-2, at(0, 50)) == pytest.approx(1e-5), "a short run has a short warm-up"
+    # A training that is shorter than the warm-up ends within it: nothing is cut without saying so.
+    assert rate(schedule, 1e-2, at(0, 50)) == pytest.approx(1e-5)
+    assert rate(schedule, 1e-2, at(49, 50)) == pytest.approx(1e-5 * 1e3**0.049)
+    assert rate(schedule, 1e-2, at(999, 1000)) == pytest.approx(1e-5 * 1e3**0.999)
 
 
 @pytest.mark.parametrize("seed", range(5))

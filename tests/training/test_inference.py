@@ -10,12 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+from salstm.data.resize import resize
+from salstm.data.square import box, squared
 from salstm.data.store import Store
 from salstm.modules.wrapper import Attached
+from salstm.parameters import Choice
 from salstm.recipes import Recipe
 from salstm.training.inference import View, logits, predict, to_labels
 from salstm.training.loader import windows
 from salstm.training.model import assemble
+from salstm.training.windows import network_input
 
 
 @pytest.mark.parametrize("variant", ["plain", "salstm", "lstmsa", "stack", "convlstm"])
@@ -118,6 +122,47 @@ def test_when_the_memory_runs_out_fewer_frames_pass_and_the_labels_are_the_same(
     network.largest = 0
     with pytest.raises(torch.OutOfMemoryError):
         list(predict(model, store, cases, view, device))
+
+
+@pytest.mark.parametrize(
+    ("way", "restore"), [("pad", "logits"), ("before", "logits"), ("pad", "labels")]
+)
+def test_logits_are_enlarged_before_they_become_labels_where_the_recipe_says_so(
+    tmp_path, recipe, way, restore
+):
+    """On frames of 24 x 32 in a network of 16: unpadded, brought to the stored grid, then cut at zero."""
+    from salstm.data import datasets, phantoms
+
+    phantoms.cvc_clinicdb(tmp_path / "raw", sequences=3, frames=4, seed=0)
+    split = {"name": "groups", "validation": 0.34, "test": 0.34, "seed": 0}
+    datasets.prepare("cvc_clinicdb", tmp_path / "raw", tmp_path / "cases", split=split, size=None)
+    store = Store(tmp_path / "cases")
+    case = store.split("test")[0]
+    options = {"activation": "sigmoid", "loss": Choice.of({"name": "bce"}), "frames": 1}
+    recipe = replace(recipe, **options, border=None, resize=way, restore=restore)
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 1, 3, padding=1)
+    model = assemble(lambda **k: network, recipe, variant="plain", channels=3, classes=1, seed=0)
+    view = View.of(recipe, 3)
+    frame, size = store.frame(case.first), (case.height, case.width)
+    square, _ = squared(frame[None], store.label(case.first), recipe.size, way)
+    with torch.no_grad():
+        whole = network(torch.from_numpy(network_input(square, view)))
+    place = box(*size, recipe.size, way)
+    whole = whole[:, :, place.top : place.top + place.height, place.left :][..., : place.width]
+    ranked = whole.flatten().sort()[0]
+    cut = (ranked[len(ranked) // 2] + ranked[len(ranked) // 2 - 1]) / 2  # of no pixel
+    network.bias.data -= cut  # half of the picture is foreground
+    whole = whole - cut
+    if restore == "logits":
+        bigger = torch.nn.functional.interpolate(whole, size, mode="bilinear", align_corners=False)
+        expected = (bigger[0, 0] > 0).numpy()
+    else:
+        expected = resize((whole[0] > 0).numpy().astype(np.uint8), *size, 0)[0] > 0
+    ((_, labels),) = predict(model, store, [case], view, torch.device("cpu"))
+    assert labels.shape == (1, *size)
+    assert 0.2 < labels.mean() < 0.8
+    assert (labels[0] != expected).mean() < 1e-3  # another order of rounding
 
 
 def test_one_channel_is_cut_at_zero_and_several_at_the_largest():

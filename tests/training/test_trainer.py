@@ -127,6 +127,54 @@ def test_seeds_change_everything_and_the_same_seed_nothing(cases_folder, recipe,
     assert not equal(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_of_iterations_stops_at_the_step_and_the_schedule_ends_there(
+    cases_folder, recipe, tmp_path, workers
+):
+    recipe = replace(recipe, epochs=None, iterations=5, batch=16, evaluate_every=9)
+    frames = sum(case.depth for case in Store(cases_folder).split("train"))
+    steps = recipe.batches(frames)
+    assert 5 % steps, "the last epoch is cut"
+    chosen = replace(setting(recipe, tmp_path), machine=Machine(workers=workers))
+    state = trainer.train(model(recipe), Store(cases_folder), chosen)
+    assert (state.iteration, state.epoch) == (5, -(-5 // steps))
+    curve = pd.read_csv(tmp_path / "history.csv")
+    assert curve["iteration"].tolist() == [*range(steps, 5, steps), 5]
+    # Poly, one step late: step 4 runs at the rate after three of five.
+    assert curve["lr"].iloc[-1] == pytest.approx(1e-3 * (1 - 3 / 5) ** 0.9)
+    assert curve["test_dice"].notna().tolist() == [False] * (len(curve) - 1) + [True]
+
+
+def test_a_cut_training_that_was_stopped_ends_with_the_weights_of_an_undisturbed_one(
+    cases_folder, recipe, tmp_path, monkeypatch
+):
+    recipe = replace(recipe, epochs=None, iterations=5, batch=16)
+    run(cases_folder, recipe, tmp_path / "whole")
+    taken, original = itertools.count(), trainer.Trainer._step
+
+    def dying(self, batch):
+        if next(taken) == 4:
+            raise Stop
+        return original(self, batch)
+
+    monkeypatch.setattr(trainer.Trainer, "_step", dying)
+    with pytest.raises(Stop):
+        run(cases_folder, recipe, tmp_path / "cut")
+    monkeypatch.undo()
+    run(cases_folder, recipe, tmp_path / "cut")
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("drop_last", [None, True])
+def test_a_last_batch_joins_a_step_unless_it_is_dropped(cases_folder, recipe, tmp_path, drop_last):
+    store = Store(cases_folder)
+    frames = sum(case.depth for case in store.split("train"))
+    recipe = replace(recipe, epochs=1, batch=frames - 2, drop_last=drop_last)
+    made = trainer.Trainer(model(recipe), store, setting(recipe, tmp_path))
+    sizes = [len(batch["label"]) for batch in made.loader.epoch(0)]
+    assert sizes == [frames - 2] if drop_last else sizes == [frames - 2, 2]
+
+
 def test_workers_change_nothing(cases_folder, recipe, tmp_path):
     recipe = replace(recipe, epochs=2)  # the loader's processes outlive the first
     run(cases_folder, recipe, tmp_path / "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import re
@@ -664,23 +665,95 @@ def test_a_list_with_a_mistake_is_refused(tmp_path):
 # Weights
 
 
+OLD = b"\x80" + CONTENT[1:]
+"""As torch wrote weights before 1.6: a pickle."""
+
+
 def test_weights_go_the_same_way(server, tmp_path):
-    card = {"file": "w.pth", "url": server.offer("w.pth", CONTENT, 1_000_000), "sha256": SHA256[7:]}
+    known = hashlib.sha256(OLD).hexdigest()
+    card = {"file": "w.pth", "url": server.offer("w.pth", OLD, 1_000_000), "sha256": known}
     weights.fetch("fanet", card, tmp_path / "fanet.json")
-    assert (tmp_path / "w.pth").read_bytes() == CONTENT
+    assert (tmp_path / "w.pth").read_bytes() == OLD
     listed = yaml.safe_load((tmp_path / "fanet.json").read_text())
-    assert listed == {"w.pth": {"url": card["url"], "sha256": SHA256[7:], "verified": True}}
+    assert listed == {"w.pth": {"url": card["url"], "sha256": known, "verified": True}}
     weights.fetch("fanet", card, tmp_path / "again.json")
-    assert sum(server.sent) < len(CONTENT) + 2 * transfer.CHUNK
+    assert sum(server.sent) < len(OLD) + 2 * transfer.CHUNK
+
+
+def zipped(*sizes: int) -> bytes:
+    """A ZIP archive, as torch and numpy write weights, of members of these sizes."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as file:
+        for number, size in enumerate(sizes):
+            file.writestr(f"data/{number}", CONTENT[:size])
+    return whole.getvalue()
+
+
+ARCHIVE = zipped(5000, 300)
+HEADER = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+TENSORS = len(HEADER).to_bytes(8, "little") + HEADER + b"\0\0\0\0"
+ARRIVED = {
+    "a login page": ("w.pth", b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+    "a page after a blank": ("w.npz", b"\r\n <html lang='en'>", "is a web page"),
+    "nothing": ("w.pth", b"", "is empty"),
+    "half an archive": ("w.pth", ARCHIVE[: len(ARCHIVE) // 2], "is cut off"),
+    "a flipped bit": (
+        "w.npz",
+        ARCHIVE[:999] + bytes([ARCHIVE[999] ^ 1]) + ARCHIVE[1000:],
+        "is damaged at data/0",
+    ),
+    "half a header": ("w.safetensors", TENSORS[:20], "is no whole file of safetensors"),
+    "a text": ("w.pth", b"Quota exceeded", "begins with b'Quota ex'"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "why"), ARRIVED.values(), ids=ARRIVED.keys())
+def test_what_arrives_in_place_of_weights_is_named_when_it_arrives(tmp_path, name, content, why):
+    (tmp_path / name).write_bytes(content)
+    card = {"file": name, "url": "https://example.org/page", "sha256": None}
+    with pytest.raises(ValueError, match=f"{name}: {re.escape(why)}.*remove it, get it again"):
+        weights.fetch("ssformer", card, tmp_path / "ssformer.json")
+    assert not (tmp_path / "ssformer.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("w.pth", ARCHIVE), ("w.npz", ARCHIVE), ("w.safetensors", TENSORS)]
+)
+def test_whole_weights_are_taken(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    card = {"file": name, "url": "https://example.org/page", "sha256": None}
+    weights.fetch("ssformer", card, tmp_path / "ssformer.json")
+    assert (tmp_path / "ssformer.json").is_file()
+
+
+def test_a_web_page_that_was_downloaded_is_removed(server, tmp_path):
+    card = {"file": "w.pth", "url": server.offer("w.pth", b"<html>no</html>"), "sha256": None}
+    with pytest.raises(FileNotFoundError, match=r"w\.pth is missing"):
+        weights.fetch("ssformer", card, tmp_path / "ssformer.json")
+    assert names(tmp_path) == []
+
+
+def test_weights_of_another_network_are_refused_when_they_arrive(tmp_path):
+    (tmp_path / "w.pth").write_bytes(ARCHIVE)
+    card = {"file": "w.pth", "url": "https://example.org/page", "sha256": None}
+
+    def fits(path: Path) -> None:
+        raise ValueError(f"{path.name} is not MiT-B4: missing keys")
+
+    with pytest.raises(
+        ValueError, match=r"not the weights that ssformer starts from: w\.pth is not"
+    ):
+        weights.fetch("ssformer", card, tmp_path / "ssformer.json", fits=fits)
+    assert not (tmp_path / "ssformer.json").exists()
 
 
 def test_wrong_weights_are_removed_and_the_card_speaks(server, tmp_path):
     name = "resnet-00000000.pth"
-    card = {"file": name, "url": server.offer(name, CONTENT), "sha256": None, "note": "also at X"}
+    card = {"file": name, "url": server.offer(name, OLD), "sha256": None, "note": "also at X"}
     with pytest.raises(FileNotFoundError, match=r"The card says: also at X\..*wrong file, removed"):
         weights.fetch("fanet", card, tmp_path / "fanet.json")
     assert names(tmp_path) == []
-    (tmp_path / name).write_bytes(CONTENT)
+    (tmp_path / name).write_bytes(OLD)
     with pytest.raises(ValueError, match="00000000 is expected"):
         weights.fetch("fanet", card, tmp_path / "fanet.json")
 
