@@ -126,7 +126,7 @@ def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
     from salstm import jobs
 
-    predictions = args.predictions or args.run_folder / "predictions"
+    predictions = args.predictions or [one / "predictions" for one in args.run_folder]
     jobs.score(args.run_folder, predictions, args.cases, args.out)
 
 
@@ -279,7 +279,8 @@ def _cards() -> dict[str, Any]:
 
 
 def _identity(args: argparse.Namespace) -> dict[str, Any]:
-    return {key: getattr(args, key) for key in IDENTITY}
+    names = (*IDENTITY, "fold") if args.fold else IDENTITY
+    return {key: getattr(args, key) for key in names}
 
 
 def _machine(args: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from salstm import columns
 from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.files import read_csv, read_json
-from salstm.vocabulary import PLAIN, VARIANTS
+from salstm.vocabulary import PLAIN, VARIANTS, Identity
 
 Frame = Any
 """A pandas DataFrame. To pandas' own annotations a column may be nearly anything, so the checker sees Any."""
@@ -74,6 +75,12 @@ def runs(folder: Path) -> dict[str, dict[str, Any]]:
     """The runs' records in the folder that ``collect`` wrote, by the keys of their identities."""
     path = folder / "runs.json"
     return read_json(path) if path.is_file() else {}
+
+
+def of_cell(records: Mapping[str, Any], cell: Identity) -> dict[str, Any]:
+    """Of the runs' records those of a cell, by key: one, or one for each of its folds."""
+    folds = f"{cell.key}/"
+    return {key: one for key, one in records.items() if key == cell.key or key.startswith(folds)}
 
 
 def judged(folder: Path, name: str) -> Frame:

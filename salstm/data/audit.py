@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
-    """One row per fact: ``split, fact, value``.
+    """One row per fact: ``split, fact, value``; of cases in folds, the splits are those that each fold tests.
 
     Facts: cases, groups, frames, sizes, intensity range, voxels and cases of each class; groups and
     stacks that stand in more than one split; frames that another split repeats exactly (by hash) or
@@ -42,10 +42,11 @@ def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         ValueError: a label that names no class.
     """
+    store, parts = _in_parts(store)
     counts = {case.id: _counts(store, case) for case in store.cases}
-    hashed = {split: list(_hashed(store, store.split(split))) for split in SPLITS}
+    hashed = {split: list(_hashed(store, store.split(split))) for split in parts}
     odd = _oddities(store)
-    rows = [row for split in SPLITS for row in _split_facts(store, split, classes, counts)]
+    rows = [row for split in parts for row in _split_facts(store, split, classes, counts)]
     rows += [*_crossings(store), *_leaks(store, hashed), *odd]
     findings = [
         *guards.recorded(store.manifest["source"]),
@@ -56,6 +57,19 @@ def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
     ]
     rows += [{"split": "all", "fact": one.fact, "value": one.text} for one in findings]
     return pd.DataFrame(rows, columns=["split", "fact", "value"])
+
+
+def _in_parts(store: Store) -> tuple[Store, tuple[str, ...]]:
+    """The store with its parts: train, val and test, or what each fold tests, which the other folds train on."""
+    if not store.folds:
+        return store, SPLITS
+    tested = {
+        group: f"fold {number}"
+        for number, parts in enumerate(store.folds, start=1)
+        for group, part in parts.items()
+        if part == "test"
+    }
+    return Store(store.folder, tested), tuple(dict.fromkeys(tested.values()))
 
 
 def judge(table: pd.DataFrame) -> None:
@@ -173,10 +187,10 @@ def _crossings(store: Store) -> list[Row]:
 
 
 def _leaks(store: Store, hashed: Mapping[str, list[Frame]]) -> list[Row]:
-    """Validation frames that training has too, and test frames that either has."""
+    """Validation frames that training has too, and test frames that either has; of folds, those that one before has."""
     beside = Counter(_beside(store))
     rows = []
-    for split, before in (("val", ("train",)), ("test", ("train", "val"))):
+    for split, before in repeats.pairs(hashed):
         others = [frame for one in before for frame in hashed[one]]
         exact = {frame.digest for frame in others}
         near = np.array([frame.bits for frame in others], dtype=np.uint8).reshape(-1, BITS // 8)

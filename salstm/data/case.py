@@ -52,7 +52,7 @@ class Case:
     Attributes:
         id: as in ``RawCase``, and so are ``group`` and ``stack``.
         group: patient or video sequence.
-        split: 'train', 'val' or 'test'.
+        split: 'train', 'val' or 'test'; of cases in folds 'test', because each is tested once.
         stack: the run of neighbouring frames that the case belongs to.
         first: number of the case's first frame in the whole store.
         depth: frames.

@@ -41,8 +41,8 @@ class Dataset:
         licence: short name.
         licence_url: where its text or the owners' statement stands.
         citation: what its owners want cited.
-        whole_split: the split of ``salstm/data/splits`` that keeps every group whole, and that
-            training needs for `strict` numbers.
+        whole_split: name of the split that keeps every group whole, and that training needs for
+            `strict` numbers: a list of ``salstm/data/splits``, or a draw.
         published_frames: frames of the labelled part, for plans made before there are data.
         native_pixels: of a frame before it is resized, the mean where they differ; None if that is
             not published.
@@ -171,7 +171,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernal et al., WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
         "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
         "10.1016/j.compmedimag.2015.02.007",
-        whole_split="sequences",
+        whole_split="folds",
         published_frames=612,
         native_pixels=288 * 384,
     ),
@@ -287,6 +287,7 @@ def prepare(
         parts = official(raw)
     else:
         parts = splits.resolve(name, split, [group for _, group in identities])
+    folds = splits.resolve_folds(split, [group for _, group in identities])
     left_out = [one for one, group in identities if one not in parts and group not in parts]
     if len(left_out) == len(identities):
         raise ValueError(
@@ -321,6 +322,8 @@ def prepare(
         "left_out": left_out,
         "files": files,
     }
+    if folds:
+        origin["folds"] = folds
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
     classes = DATASETS[name].classes
     watched = guards.watched(taking_part, classes, source.NORMALISE, origin)

@@ -1,4 +1,4 @@
-"""How many frames a dataset trains, validates and tests on: counted where it is prepared, else as published."""
+"""How many frames a training trains, validates and tests on: counted where they are prepared, else as published."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm.data.datasets import DATASETS
+from salstm.vocabulary import folds_of
 
 FOLDER = Path(__file__).parent / "splits"
 
@@ -24,7 +25,7 @@ PHANTOM = {
 
 @dataclass(frozen=True)
 class Amounts:
-    """Frames by split.
+    """Frames by split; of cases in folds, the mean over the folds.
 
     Attributes:
         train: frames that train; each is the middle of one window an epoch.
@@ -71,12 +72,19 @@ def amounts(dataset: str, settings: Mapping[str, Any], cases: Path) -> Amounts:
 
 
 def _prepared(table: Path) -> Amounts:
-    counts, pixels = {"train": 0, "val": 0, "test": 0}, 0
     with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            counts[row["split"]] += int(row["depth"])
-            pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
-    return Amounts(**counts, source="prepared", pixels=pixels / max(1, sum(counts.values())))
+        rows = list(csv.DictReader(file))
+    manifest = json.loads((table.parent / "manifest.json").read_text(encoding="utf-8"))
+    folds = manifest["source"].get("folds") or [{}]
+    total, pixels = {"train": 0, "val": 0, "test": 0}, 0
+    for row in rows:
+        for parts in folds:
+            total[parts.get(row["group"], row["split"])] += int(row["depth"])
+        pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
+    frames = sum(total.values()) // len(folds)
+    counts = {part: round(total[part] / len(folds)) for part in ("val", "test")}
+    counts["train"] = frames - sum(counts.values())
+    return Amounts(**counts, source="prepared", pixels=pixels / max(1, frames))
 
 
 def _listed(path: Path, total: int) -> dict[str, int]:
@@ -98,7 +106,8 @@ def _listed(path: Path, total: int) -> dict[str, int]:
 
 def _shared(total: int, split: Mapping[str, Any]) -> dict[str, int]:
     val = round(total * split.get("validation", 0.1))
-    test = round(total * split.get("test", 0.2))
+    folds = folds_of(split)
+    test = round(total / folds if folds else total * split.get("test", 0.2))
     return {"train": total - val - test, "val": val, "test": test}
 
 

@@ -62,10 +62,16 @@ def exact(
     return _first(named, "repeated images")
 
 
+def pairs(parts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each part but the first, with those before it."""
+    names = tuple(parts)
+    return [(name, names[:at]) for at, name in enumerate(names) if at]
+
+
 def near(hashed: Mapping[str, Sequence[Frame]]) -> list[Finding]:
     """Pairs of colour pictures of two groups and two parts that look the same; the nearest of each."""
     found = []
-    for part, before in (("val", ("train",)), ("test", ("train", "val"))):
+    for part, before in pairs(hashed):
         others = [frame for one in before for frame in hashed[one] if frame.case.channels == 3]
         if not others:
             continue

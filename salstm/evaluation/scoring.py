@@ -15,7 +15,8 @@ A case of one frame is scored in 2D, a volume in 3D. Values are raw: NaN where u
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,6 +99,49 @@ def score(
                     rows.append({**fixed, **key, "group": case.group, **measured})
     frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
+
+
+def same_cell(records: Sequence[Mapping[str, Any]], folds: int) -> Mapping[str, Any]:
+    """The first run record of a cell, after a look at the others.
+
+    Args:
+        records: of its trainings: one, or one a fold.
+        folds: of the prepared cases; 0 for none.
+
+    Raises:
+        ValueError: records of different cells, recipes or data, or not one of each fold.
+    """
+    first = records[0]
+    for key in ("identity", "classes", "recipe_digest", "data_manifest_sha256"):
+        if any(one.get(key) != first.get(key) for one in records):
+            found = "; ".join(str(one.get(key)) for one in records)
+            raise ValueError(f"runs: {key} differs: {found}; score the trainings of one cell")
+    found, wanted = [one.get("fold", 0) for one in records], list(range(1, folds + 1)) or [0]
+    if sorted(found) != wanted:
+        raise ValueError(
+            f"runs: found folds {found}, the cases want {wanted} (0: no folds); name one training of each"
+        )
+    return first
+
+
+def check_once(parts: Sequence[Iterable[str]], cases: Iterable[str]) -> None:
+    """Check that every test case was predicted by exactly one training.
+
+    Args:
+        parts: ids of the cases that each training predicted.
+        cases: ids of all cases that are tested.
+
+    Raises:
+        ValueError: names the first case that was predicted more than once, not at all, or is not tested.
+    """
+    counts, wanted = Counter(one for part in parts for one in part), set(cases)
+    for case in sorted(wanted | set(counts)):
+        if (case in wanted, counts[case]) != (True, 1):
+            of = "" if case in wanted else ", which is no test case,"
+            raise ValueError(
+                f"predictions: {case}{of} is predicted by {counts[case]} of {len(parts)} trainings; every test case "
+                f"is tested once; predict again from the prepared cases"
+            )
 
 
 def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:

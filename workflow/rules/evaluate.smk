@@ -5,9 +5,9 @@ rule predict:
         run=rules.train.output.run,
         cases=rules.prepare.output,
     output:
-        directory(f"{CELL}/predictions"),
+        directory(f"{TRAINING}/predictions"),
     log:
-        f"{CELL}/logs/predict.log",
+        f"{TRAINING}/logs/predict.log",
     threads: 4
     resources:
         **GPU_JOB,
@@ -21,11 +21,11 @@ rule predict:
 
 
 rule score:
-    """Every metric of every test case, under every scope; one job a training."""
+    """Every metric of every test case, under every scope; one job a cell, over its folds where there are any."""
     input:
-        run=rules.train.output.run,
+        run=of_trainings_of_cell("run.json"),
         cases=rules.prepare.output,
-        predictions=rules.predict.output,
+        predictions=of_trainings_of_cell("predictions"),
     output:
         f"{CELL}/scores.csv",
     log:
