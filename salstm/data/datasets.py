@@ -136,7 +136,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
-        whole_split="paper",
+        whole_split="strict",
         published_frames=1902,
         native_pixels=232 * 248,  # the mean of acdc_patients.csv
         packages=("salstm.data.readers.acdc_package",),
@@ -287,7 +287,6 @@ def prepare(
         parts = official(raw)
     else:
         parts = splits.resolve(name, split, [group for _, group in identities])
-    folds = splits.resolve_folds(split, [group for _, group in identities])
     left_out = [one for one, group in identities if one not in parts and group not in parts]
     if len(left_out) == len(identities):
         raise ValueError(
@@ -322,12 +321,18 @@ def prepare(
         "left_out": left_out,
         "files": files,
     }
-    if folds:
-        origin["folds"] = folds
+
+    def drawn(groups: list[str]) -> Mapping[str, str]:
+        """Drawn once the images are read: those that are there twice make one group of two."""
+        if folds := splits.resolve_folds(split, groups):
+            origin["folds"] = folds
+        return splits.resolve(name, split, groups)
+
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
     classes = DATASETS[name].classes
     watched = guards.watched(taking_part, classes, source.NORMALISE, origin)
-    writing.write(folder, watched, parts, size=size, **options)
+    chosen = drawn if split["name"] in splits.DRAWN else parts
+    writing.write(folder, watched, chosen, size=size, **options)
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
         raise ValueError(f"{changed[0]}: changed while it was read; {_AGAIN}")

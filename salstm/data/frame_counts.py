@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from salstm.data.case import UNUSED
 from salstm.data.datasets import DATASETS
 from salstm.vocabulary import folds_of
 
@@ -76,15 +78,17 @@ def _prepared(table: Path) -> Amounts:
         rows = list(csv.DictReader(file))
     manifest = json.loads((table.parent / "manifest.json").read_text(encoding="utf-8"))
     folds = manifest["source"].get("folds") or [{}]
-    total, pixels = {"train": 0, "val": 0, "test": 0}, 0
+    total: Counter[str] = Counter()
+    pixels = 0
     for row in rows:
         for parts in folds:
             total[parts.get(row["group"], row["split"])] += int(row["depth"])
         pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
-    frames = sum(total.values()) // len(folds)
+    every = sum(total.values()) // len(folds)
+    del total[UNUSED]
     counts = {part: round(total[part] / len(folds)) for part in ("val", "test")}
-    counts["train"] = frames - sum(counts.values())
-    return Amounts(**counts, source="prepared", pixels=pixels / max(1, frames))
+    counts["train"] = sum(total.values()) // len(folds) - sum(counts.values())
+    return Amounts(**counts, source="prepared", pixels=pixels / max(1, every))
 
 
 def _listed(path: Path, total: int) -> dict[str, int]:
@@ -101,6 +105,7 @@ def _listed(path: Path, total: int) -> dict[str, int]:
         missing = [part for part in lists if part not in content["slices"]]
         for part in missing:
             counts[part] = total - sum(content["slices"].values())
+    counts.pop(UNUSED, None)
     return counts
 
 

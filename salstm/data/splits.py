@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from salstm import vocabulary
-from salstm.data.case import SPLITS, Case
+from salstm.data.case import SPLITS, UNUSED, Case
 
 FOLDER = Path(__file__).parent / "splits"
+DRAWN = {
+    "groups": ("validation", "test", "seed"),
+    vocabulary.FOLDS: ("folds", "validation", "seed"),
+}
+"""Splits that are drawn from the groups there are, with the keys of each; all others are lists."""
 
 
 def paper(dataset: str) -> dict[str, str]:
@@ -25,10 +30,10 @@ def load(dataset: str, name: str) -> dict[str, str]:
     """Read ``splits/<dataset>_<name>.json``, whose ``origin`` says where the lists are from.
 
     The lists name groups, which keeps a patient or a video sequence together, or single cases; a
-    file may instead say that it is ``same_as`` another.
+    file may instead say that it is ``same_as`` another. What is ``unused`` is prepared all the same.
 
     Returns:
-        Group or case id -> split.
+        Group or case id -> split, or 'unused'.
 
     Raises:
         ValueError: no such split of the dataset, or an entry that is in two of the lists.
@@ -144,7 +149,7 @@ def resolve(dataset: str, split: Mapping[str, Any], groups: Iterable[str]) -> di
         ValueError: unknown name or key, or shares that do not work out.
     """
     rest = {key: value for key, value in split.items() if key != "name"}
-    allowed = _KEYS.get(split["name"], ())
+    allowed = DRAWN.get(split["name"], ())
     if unknown := sorted(set(rest) - set(allowed)):
         raise ValueError(
             f"split {split['name']!r} of {dataset}: key {unknown[0]!r}; allowed: "
@@ -155,12 +160,6 @@ def resolve(dataset: str, split: Mapping[str, Any], groups: Iterable[str]) -> di
     if split["name"] == vocabulary.FOLDS:
         return dict.fromkeys(sorted(set(groups)), "test")
     return load(dataset, split["name"])
-
-
-_KEYS = {
-    "groups": ("validation", "test", "seed"),
-    vocabulary.FOLDS: ("folds", "validation", "seed"),
-}
 
 
 def resolve_folds(split: Mapping[str, Any], groups: Iterable[str]) -> list[dict[str, str]]:
@@ -189,7 +188,8 @@ def divided(cases: Iterable[Case]) -> dict[str, set[str]]:
     """
     parts: dict[str, set[str]] = defaultdict(set)
     for case in cases:
-        parts[case.group].add(case.split)
+        if case.split != UNUSED:
+            parts[case.group].add(case.split)
     return {group: found for group, found in sorted(parts.items()) if len(found) > 1}
 
 
@@ -204,7 +204,7 @@ def needed(split: Mapping[str, Any], parts: Mapping[str, str]) -> list[str]:
         All three, but that a published list without validation cases needs none: its `best_val` is
         the last epoch.
     """
-    named = set(SPLITS) if split["name"] in _KEYS else {"train", "test", *parts.values()}
+    named = set(SPLITS) if split["name"] in DRAWN else {"train", "test", *parts.values()}
     return [part for part in SPLITS if part in named]
 
 

@@ -39,7 +39,7 @@ def test_strict_has_every_case_of_29_videos_once_and_a_lost_fold_runs_again_alon
     table = (folder / "reports/tiny/tables/cvc_clinicdb_strict.md").read_text()
     assert f"n = {len(chosen)} test cases" in table
     assert "Left empty" not in table
-    assert re.search(r"\| U-Net\S* \| \S*\d+\.\d\d", table), table
+    assert re.search(r"\| UNet\S* \| \S*\d+\.\d\d", table), table
     assert "Nothing to be done" in snakemake(folder).stderr
 
     shutil.rmtree(folder / CELL / "fold3")
