@@ -130,6 +130,13 @@ def score(args: argparse.Namespace) -> None:
     jobs.score(args.run_folder, predictions, args.cases, args.out)
 
 
+def bounds(args: argparse.Namespace) -> None:
+    """Score the reference on the stored grid, an empty mask and second annotations: the last rows of the tables."""
+    from salstm import jobs
+
+    jobs.bounds(args.dataset, args.cases, args.out)
+
+
 def sparsity(args: argparse.Namespace) -> None:
     """Measure how sparse the attention's output is across stacked modules, from the cells of one network."""
     from salstm import jobs
@@ -320,6 +327,7 @@ COMMANDS = (
     train,
     predict,
     score,
+    bounds,
     sparsity,
     cost,
     collect,

@@ -73,6 +73,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "l1",
         "ratio",
     ),
+    "bounds": (
+        "dataset",
+        "bound",
+        "scope",
+        "case",
+        "group",
+        "class",
+        *VOXELS,
+        *METRICS,
+        "diagonal",
+        "unit",
+    ),
     "comparisons": (
         "dataset",
         "baseline",
@@ -147,7 +159,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 """By the file's name without its ending."""
-COLLECTED = ("cells", "scores", "cost", "history", "sparsity")
+COLLECTED = ("cells", "scores", "cost", "history", "sparsity", "bounds")
 """What ``collect`` writes."""
 JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
 """What ``claims`` writes beside."""

@@ -277,6 +277,23 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
     write_csv(out, scoring.score(labels, store, record["classes"], record["identity"]))
 
 
+def bounds(dataset: str, cases: Path, out: Path) -> None:
+    """Score what no network predicted: the reference on the stored grid, an empty mask, a second annotation.
+
+    Args:
+        dataset: its name.
+        cases: folder of the prepared cases.
+        out: the table, CSV.
+    """
+    from salstm.data import datasets
+    from salstm.data.store import Store
+    from salstm.evaluation import bounds as rows
+    from salstm.files import write_csv
+
+    classes = datasets.DATASETS[datasets.check(dataset)].classes
+    write_csv(out, rows.measure(Store(cases), classes, dataset))
+
+
 def sparsity(
     builder: Callable[[str], Build],
     runs: Sequence[Path],

@@ -143,6 +143,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
         **OUT,
     },
+    "bounds": {**DATASET, **CASES, **OUT},
     "sparsity": {
         "--runs": {
             "type": cell,

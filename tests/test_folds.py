@@ -19,6 +19,7 @@ from salstm.data.store import Store
 from salstm.evaluation import conventions
 from salstm.files import read_json, write_json
 from salstm.recipes import Recipe
+from salstm.report import completeness
 from salstm.training import trainer
 from salstm.vocabulary import Identity, folds_of
 
@@ -160,6 +161,13 @@ def test_a_cell_in_folds_is_one_cell(trained, tmp_path):
     assert history["epoch"].tolist() == [1]
     assert history["loss"][0] == pytest.approx(np.mean([one["loss"][0] for one in curves]))
     assert list(history.columns) == list(COLUMNS["history"])
+
+
+def test_the_report_says_that_cases_are_in_folds(trained):
+    records = {one.name: read_json(one / "run.json") for one in folders_of(trained[0])}
+    [said] = completeness.folded(records)
+    assert said["text"].startswith("CVC-ClinicDB (5 folds): every case is tested once")
+    assert completeness.folded({"a": {"identity": CELL}}) == []
 
 
 def test_a_fold_that_failed_is_named(trained, tmp_path):

@@ -24,7 +24,7 @@ CURVE = tuple(name for name in COLUMNS["history"] if name not in IDENTITY)
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
-    """Write cells.csv, scores.csv, cost.csv, history.csv, sparsity.csv and runs.json into a folder.
+    """Write ``salstm.columns.COLLECTED`` as CSV, and runs.json, into a folder.
 
     Args:
         results: results/<name>.
@@ -33,7 +33,7 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         out: the folder.
 
     Raises:
-        ValueError: a network's cost.csv or sparsity.csv is cut or lacks a column; the message names it.
+        ValueError: a cost.csv, sparsity.csv or bounds.csv is cut or lacks a column; the message names it.
     """
     states, scores, curves, runs = [], [], [], {}
     for identity in cells(grid):
@@ -56,7 +56,7 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         runs |= facts
     frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
     parts = {"cells": [frame], "scores": scores, "history": curves}
-    for name in ("cost", "sparsity"):
+    for name in ("cost", "sparsity", "bounds"):
         paths = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
         try:
             parts[name] = [_table(path, COLUMNS[name]) for path in paths]
@@ -178,8 +178,9 @@ def _known(place: Path) -> dict[str, Any]:
 
 
 def _files(results: Path, grid: dict[str, Any], name: str) -> Iterator[Path]:
-    """Where the networks have a file of that name."""
+    """Where the datasets and their networks have a file of that name."""
     for dataset, baselines in grid["grid"].items():
+        yield results / dataset / name
         for baseline in baselines:
             yield results / dataset / baseline / name
 

@@ -1,4 +1,4 @@
-"""What ``collect`` wrote, read back: five frames that have their columns even where they have no rows."""
+"""What ``collect`` wrote, read back: six frames that have their columns even where they have no rows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Collected:
         cost: one row per dataset, network and variant.
         history: one row per cell and epoch.
         sparsity: one row per dataset, stacked model, split, case and layer (``salstm.sparsity``).
+        bounds: raw rows of what no network predicted (``salstm.evaluation.bounds``).
     """
 
     cells: Frame
@@ -36,6 +37,7 @@ class Collected:
     cost: Frame
     history: Frame
     sparsity: Frame
+    bounds: Frame
 
     @property
     def datasets(self) -> list[str]:
@@ -56,7 +58,7 @@ class Collected:
         """The part that belongs to one dataset."""
         parts = (
             frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
-            for frame in (self.cells, self.scores, self.cost, self.history, self.sparsity)
+            for frame in (getattr(self, name) for name in COLLECTED)
         )
         return Collected(*parts)
 
@@ -65,7 +67,7 @@ def read(folder: Path) -> Collected:
     """Read the folder that ``collect`` wrote.
 
     Raises:
-        FileNotFoundError: one of the five files is missing; the message says what to run.
+        FileNotFoundError: one of the files is missing; the message says what to run.
         ValueError: one lacks a column; the message names both.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})

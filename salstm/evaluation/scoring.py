@@ -90,13 +90,13 @@ def score(
     rows: list[dict[str, Any]] = []
     for identifier in next(iter(predictions.values()), {}):
         case = cases[identifier]
-        views = _views(store, case)
+        looks = views(store, case)
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
-            for view in views:
+            for view in looks:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
-                for measured in _measured(prediction, view, classes, tolerance):
-                    rows.append({**fixed, **key, "group": case.group, **measured})
+                for row in measured(prediction, view, classes, tolerance):
+                    rows.append({**fixed, **key, "group": case.group, **row})
     frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
 
@@ -177,8 +177,16 @@ def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class _View:
-    """A case under a scope: which frames, against which reference, in which unit."""
+class View:
+    """A case under a scope.
+
+    Attributes:
+        scope: 'stored', 'inner' or 'native'.
+        frames: those of a prediction that are scored.
+        reference: the labels of these frames on the scope's grid.
+        spacing: of that grid, ``(y, x)`` for a single frame, else ``(z, y, x)``.
+        unit: of the spacing.
+    """
 
     scope: str
     frames: slice
@@ -187,25 +195,33 @@ class _View:
     unit: str
 
 
-def _views(store: Source, case: Case) -> list[_View]:
+def views(store: Source, case: Case) -> list[View]:
+    """A case under every scope that has frames of it."""
     ndim = 2 if case.depth == 1 else 3
     ones, voxels = (1.0,) * ndim, "pixel" if ndim == 2 else "voxel"
     spacing = (case.spacing_z, case.spacing_y, case.spacing_x)[-ndim:]
     known = all(math.isfinite(value) and value > 0 for value in spacing)
     every, labels = slice(0, case.depth), store.labels(case)
-    views = [_View("stored", every, labels, ones, voxels)]
+    found = [View("stored", every, labels, ones, voxels)]
     first, last = (bound - case.first for bound in store.stack_bounds(case))
     inner = slice(max(first + 1, 0), min(last, case.depth))
     if inner.start < inner.stop:
-        views.append(_View("inner", inner, labels[inner], ones, voxels))
+        found.append(View("inner", inner, labels[inner], ones, voxels))
     grid = (spacing, "mm") if known else (ones, voxels)
-    return [*views, _View("native", every, store.native(case), *grid)]
+    return [*found, View("native", every, store.native(case), *grid)]
 
 
-def _measured(
-    prediction: Labels, view: _View, classes: Sequence[str], tolerance: float
+def measured(
+    prediction: Labels, view: View, classes: Sequence[str], tolerance: float
 ) -> Iterator[dict[str, Any]]:
-    """Metrics of every class of a case under a scope."""
+    """Metrics of every class of a case under a scope: a row each, raw.
+
+    Args:
+        prediction: ``(D, H, W)`` labels on any grid of the case's frames.
+        view: from ``views``.
+        classes: names of the foreground classes in the order of their numbers, from 1.
+        tolerance: of the surface Dice, in the view's unit.
+    """
     reference = view.reference
     prediction = resize(prediction[view.frames], *reference.shape[1:], order=0)
     if len(view.spacing) == 2:

@@ -37,6 +37,21 @@ rule score:
         " --predictions {input.predictions} --out {output} --log {log}"
 
 
+rule bounds:
+    """What the reference on the stored grid, an empty mask and a second annotation score: feet of the tables."""
+    input:
+        rules.prepare.output,
+    output:
+        f"{PATHS.results}/{{dataset}}/bounds.csv",
+    log:
+        f"{PATHS.results}/{{dataset}}/logs/bounds.log",
+    params:
+        code=code_of("salstm.jobs:bounds", DATASET),
+    shell:
+        "python -m salstm bounds --dataset {wildcards.dataset} --cases {input}"
+        " --out {output} --log {log}"
+
+
 rule sparsity:
     """How sparse the attention's output is when the trained modules of one network are stacked."""
     input:

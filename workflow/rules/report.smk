@@ -21,12 +21,13 @@ rule cost:
 
 
 rule collect:
-    """All cells in five tables; what is missing is named with its reason."""
+    """All cells in a few tables; what is missing is named with its reason."""
     input:
         of_cells("scores.csv"),
         of_trainings("history.csv", "run.json"),
         lambda w: PATHS.of_networks(w.edition, "cost.csv"),
         lambda w: PATHS.stacks(w.edition),
+        of_datasets("bounds.csv"),
     output:
         COLLECTED,
     log:
