@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from torch import nn
 
@@ -17,7 +17,7 @@ from salstm.data import audit, datasets, phantoms
 from salstm.data.frame_counts import amounts
 from salstm.data.store import Store
 from salstm.evaluation import conventions
-from salstm.files import read_json, write_json
+from salstm.files import read_csv, read_json, write_json
 from salstm.recipes import Recipe
 from salstm.report import completeness
 from salstm.training import trainer
@@ -84,8 +84,8 @@ def folders_of(root: Path) -> list[Path]:
 
 def test_strict_has_every_case_once_by_a_training_that_never_saw_its_group(trained, cases):
     root, seen = trained
-    scores = pd.read_csv(root / Identity.of(CELL).key / "scores.csv")
-    rows = conventions.under_protocol(scores, "strict")
+    scores = read_csv(root / Identity.of(CELL).key / "scores.csv")
+    rows: Any = conventions.under_protocol(scores, "strict")
     store = Store(cases)
     assert Counter(rows["case"]) == Counter(one.id for one in store.cases)
     assert rows["group"].nunique() == 29
@@ -151,13 +151,13 @@ def test_a_view_on_a_fold_survives_the_way_to_a_loader_process(cases):
 def test_a_cell_in_folds_is_one_cell(trained, tmp_path):
     root, _ = trained
     collect.collect(root, {**GRID, "folds": {"cvc_clinicdb": 5}}, tmp_path)
-    cells = pd.read_csv(tmp_path / "cells.csv")
+    cells = read_csv(tmp_path / "cells.csv")
     assert cells["state"].tolist() == ["done"]
     records = [read_json(one / "run.json") for one in folders_of(root)]
     assert cells["seconds"][0] == pytest.approx(sum(one["seconds"] for one in records))
     assert list(read_json(tmp_path / "runs.json")) == Identity.of(CELL).trainings(5)
-    curves = [pd.read_csv(one / "history.csv") for one in folders_of(root)]
-    history = pd.read_csv(tmp_path / "history.csv")
+    curves = [read_csv(one / "history.csv") for one in folders_of(root)]
+    history = read_csv(tmp_path / "history.csv")
     assert history["epoch"].tolist() == [1]
     assert history["loss"][0] == pytest.approx(np.mean([one["loss"][0] for one in curves]))
     assert list(history.columns) == list(COLUMNS["history"])
@@ -180,7 +180,7 @@ def test_a_fold_that_failed_is_named(trained, tmp_path):
     (place / "fold3/logs").mkdir()
     (place / "fold3/logs/train.log").write_text("12:00:00 ERROR train: the loss is nan\n")
     collect.collect(root, {**GRID, "folds": {"cvc_clinicdb": 5}}, tmp_path / "out")
-    cells = pd.read_csv(tmp_path / "out/cells.csv")
+    cells = read_csv(tmp_path / "out/cells.csv")
     assert cells["state"].tolist() == ["failed"]
     assert cells["reason"].tolist() == ["fold3: train: the loss is nan"]
 
@@ -203,7 +203,7 @@ def test_the_plan_counts_a_training_a_fold(cases, tmp_path):
 def test_the_audit_looks_at_what_each_fold_tests(cases):
     store = Store(cases)
     table = audit.audit(store, ("polyp",))
-    facts = table.set_index(["fact", "split"])["value"]
+    facts: Any = table.set_index(["fact", "split"])["value"]
     tested = [int(facts["groups", f"fold {number}"]) for number in range(1, 6)]
     assert tested == [6, 6, 6, 6, 5]
     assert sum(int(facts["cases", f"fold {number}"]) for number in range(1, 6)) == len(store.cases)
@@ -221,6 +221,6 @@ def test_an_image_that_another_fold_has_too_is_found(cases, tmp_path):
     images[other.first * size :][:size] = images[one.first * size :][:size]
     images.flush()
     table = audit.audit(Store(tmp_path / "cases"), ("polyp",))
-    facts = table.set_index(["fact", "split"])["value"]
+    facts: Any = table.set_index(["fact", "split"])["value"]
     assert facts["frames repeated exactly in another split", "fold 4"] == 1
     assert f"may be wrong: images of {one.id} and {other.id}" in set(table["fact"])

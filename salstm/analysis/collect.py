@@ -107,7 +107,7 @@ def _curve(curves: list[pd.DataFrame]) -> pd.DataFrame:
     """The curve of a cell; of several folds the mean of each epoch, seconds their sum."""
     if len(curves) == 1:
         return curves[0]
-    grouped = pd.concat(curves).groupby("epoch", sort=True)
+    grouped: Any = pd.concat(curves).groupby("epoch", sort=True)
     means = grouped.agg(lambda values: values.mean(skipna=False))
     return means.assign(seconds=grouped["seconds"].sum()).reset_index()[list(CURVE)]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from salstm.analysis.results import Collected
+from salstm.analysis.results import Collected, Frame
 from salstm.evaluation import conventions
 from salstm.vocabulary import METRICS, PROTOCOLS
 
@@ -47,9 +47,9 @@ def find(
         mean: the name for the mean over the classes.
     """
     names, found = list(metrics), []
-    rows = conventions.apply(part.bounds, PROTOCOLS[protocol].convention_for(dataset))
+    rows: Frame = conventions.apply(part.bounds, PROTOCOLS[protocol].convention_for(dataset))
     for kind in (ORACLE, ANNOTATORS, EMPTY):
-        chosen = rows[rows["bound"] == kind]
+        chosen: Frame = rows[rows["bound"] == kind]
         if chosen.empty:
             continue
         classes = chosen.groupby("class", sort=False)[names].mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_a_list_that_divides_them_is_found(tmp_path):
     cases = [a, volume("b"), like(a, "c", [0, 1, 2, 3])]
     opened = store(tmp_path / "s", cases, {"a": "train", "b": "test", "c": "val"})
     assert splits.divided(opened.cases) == {"a": {"train", "val"}}
-    table = audit.audit(opened, ("RV", "MYO", "LV")).set_index("fact")["value"]
+    table: Any = audit.audit(opened, ("RV", "MYO", "LV")).set_index("fact")["value"]
     assert table["groups in more than one split"] == 1
     assert (
         "which the split divides, so that strict refuses it"
@@ -111,7 +112,7 @@ def test_an_unused_case_is_there_and_in_no_part(tmp_path):
     counted = amounts("acdc", {"split": {"name": "x"}, "phantom": None}, tmp_path / "s")
     assert (counted.train, counted.val, counted.test) == (4, 4, 4)
     table = audit.audit(opened, ("RV", "MYO", "LV"))
-    facts = table.set_index(["split", "fact"])["value"]
+    facts: Any = table.set_index(["split", "fact"])["value"]
     assert facts["unused", "cases"] == 1
     assert "which the split keeps whole" in facts["all", "may be wrong: images of a and c"]
     leaks = table[table["fact"].str.contains("repeated exactly")]
