@@ -258,3 +258,20 @@ def test_imports_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([["a", "b"], ["b"]], "b is predicted by 2 of 2 trainings"),
+        ([["a"], []], "b is predicted by 0 of 2 trainings"),
+        ([["a", "b"], ["c"]], "c, which is no test case, is predicted by 1 of 2 trainings"),
+        ([["a"], ["b"]], ""),
+    ],
+)
+def test_every_test_case_is_predicted_once(parts, said):
+    if not said:
+        scoring.check_once(parts, ["a", "b"])
+        return
+    with pytest.raises(ValueError, match=said):
+        scoring.check_once(parts, ["a", "b"])
