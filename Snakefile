@@ -29,6 +29,8 @@ wildcard_constraints:
     baseline="|".join(NETWORKS),
     variant="|".join(config["variants"]),
     seed=r"\d+",
+    # Nothing where a cell is one training.
+    fold=r"(/fold\d+)?",
     edition="|".join(PATHS.editions),
 
 

@@ -131,8 +131,15 @@ def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
     from salstm import jobs
 
-    predictions = args.predictions or args.run_folder / "predictions"
+    predictions = args.predictions or [one / "predictions" for one in args.run_folder]
     jobs.score(args.run_folder, predictions, args.cases, args.out)
+
+
+def bounds(args: argparse.Namespace) -> None:
+    """Score the reference on the stored grid, an empty mask and second annotations: the last rows of the tables."""
+    from salstm import jobs
+
+    jobs.bounds(args.dataset, args.cases, args.out)
 
 
 def sparsity(args: argparse.Namespace) -> None:
@@ -300,7 +307,8 @@ def _cards() -> dict[str, Any]:
 
 
 def _identity(args: argparse.Namespace) -> dict[str, Any]:
-    return {key: getattr(args, key) for key in IDENTITY}
+    names = (*IDENTITY, "fold") if args.fold else IDENTITY
+    return {key: getattr(args, key) for key in names}
 
 
 def _machine(args: argparse.Namespace) -> dict[str, Any]:
@@ -340,6 +348,7 @@ COMMANDS = (
     train,
     predict,
     score,
+    bounds,
     sparsity,
     cost,
     collect,

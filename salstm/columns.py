@@ -79,6 +79,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "l1",
         "ratio",
     ),
+    "bounds": (
+        "dataset",
+        "bound",
+        "scope",
+        "case",
+        "group",
+        "class",
+        *VOXELS,
+        *METRICS,
+        "diagonal",
+        "unit",
+    ),
     "comparisons": (
         "dataset",
         "baseline",
@@ -169,7 +181,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 """By the file's name without its ending."""
-COLLECTED = ("cells", "scores", "cost", "history", "sparsity")
+COLLECTED = ("cells", "scores", "cost", "history", "sparsity", "bounds")
 """What ``collect`` writes."""
 JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
 """What ``claims`` writes beside."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm.analysis.results import Collected, dataset_name
+from salstm.analysis.results import Collected, dataset_name, of_cell
 from salstm.data.datasets import DATASETS
 from salstm.files import write_json
 from salstm.vocabulary import Identity
@@ -55,7 +55,7 @@ def write(data: Collected, records: Mapping[str, dict[str, Any]], results: Path,
     crate.license = LICENCE
     files = [_file(crate, path, out) for path in sorted(out.rglob("*")) if _described(path)]
     cells = data.cells.to_dict("records")
-    runs = {_key(cell): records.get(Identity.of(cell).key, {}) for cell in cells}
+    runs = {_key(cell): _record(of_cell(records, Identity.of(cell))) for cell in cells}
     entities = [_paper(), _software(runs), *(_dataset(data, results, one) for one in data.datasets)]
     cells = [_action(cell, runs[_key(cell)]) for cell in cells]
     exported = _export([one.id for one in files], [one["@id"] for one in cells])
@@ -129,6 +129,18 @@ def _dataset(data: Collected, results: Path, dataset: str) -> dict[str, Any]:
 
 def _key(cell: Mapping[str, Any]) -> str:
     return f"{cell['dataset']}-{cell['baseline']}-{cell['variant']}-seed{cell['seed']}"
+
+
+def _record(trainings: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The record of a cell: of several folds the first, from the start of the first to the end of the last."""
+    known = list(trainings.values())
+    if len(known) < 2:
+        return known[0] if known else {}
+    times = {"started": min, "finished": max}
+    return {
+        **known[0],
+        **{key: end(one.get(key, "") for one in known) for key, end in times.items()},
+    }
 
 
 def _action(cell: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.vocabulary import SELECTIONS
+from salstm.vocabulary import IDENTITY, SELECTIONS
 
 if TYPE_CHECKING:
     import torch
@@ -129,10 +129,11 @@ def train(
 
     Args:
         build: builds the network.
-        identity: dataset, baseline, variant, seed.
+        identity: dataset, baseline, variant, seed; and where the cases are in folds, which ``fold`` is tested, from 1.
+            Each fold has a seed of its own, which follows from the two: the folds of a seed do not share their luck.
         recipe: as ``salstm.recipes.resolve`` gives it.
         cases: folder of the prepared cases.
-        out: folder of the cell: gets three selections of weights, history.csv, run.json.
+        out: folder of the training: gets three selections of weights, history.csv, run.json.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 leaves torch's own number.
         machine: the block ``machine`` of a configuration; changes no science.
@@ -153,9 +154,12 @@ def train(
     from salstm.files import write_json
     from salstm.recipes import digest, given
     from salstm.training import trainer
+    from salstm.training.loader import mixed
     from salstm.training.model import assemble
 
-    store = Store(cases)
+    fold = identity.get("fold")
+    store = Store(cases).fold(fold)
+    seed = identity["seed"] if fold is None else mixed(identity["seed"], fold)
     splits.check_trainable(store.manifest["source"], store.cases)
     chosen = _device(device, threads)
     options = _machine(machine or {}, chosen, threads)
@@ -166,14 +170,14 @@ def train(
         variant=identity["variant"],
         channels=store.cases[0].channels,
         classes=len(dataset.classes),
-        seed=identity["seed"],
+        seed=seed,
     )
     data = hashlib.sha256((cases / "manifest.json").read_bytes()).hexdigest()
     setting = trainer.Setting(
         recipe=recipe,
-        seed=identity["seed"],
+        seed=seed,
         classes=dataset.classes,
-        key=f"{digest(recipe)}-{identity['seed']}-{data[:16]}",
+        key=f"{digest(recipe)}-{seed}-{data[:16]}",
         folder=out,
         device=chosen,
         inner_test=dataset.frames == 3,
@@ -183,7 +187,8 @@ def train(
     started = provenance.now()
     state = trainer.train(model, store, setting)
     record = {
-        "identity": dict(identity),
+        "identity": {key: identity[key] for key in IDENTITY},
+        **({} if fold is None else {"fold": fold}),
         "classes": list(dataset.classes),
         "channels": store.cases[0].channels,
         "recipe": given(recipe),
@@ -209,7 +214,7 @@ def predict(
 
     Args:
         build: builds the network, without published weights.
-        run: folder of the cell, with what ``train`` left.
+        run: folder of the training, with what ``train`` left.
         cases: folder of the prepared cases.
         out: folder that gets ``<selection>.npz``: labels of every test case on the stored grid.
         device: auto, cpu or cuda.
@@ -222,7 +227,8 @@ def predict(
     from salstm.recipes import load
     from salstm.training import checkpoint, inference
 
-    record, store = read_json(run / "run.json"), Store(cases)
+    record = read_json(run / "run.json")
+    store = Store(cases).fold(record.get("fold"))
     chosen = _device(device, threads)
     model = _assembled(build, record, chosen)
     view = inference.View.of(load(record["recipe"]), record["channels"])
@@ -243,27 +249,55 @@ def predict(
         log.info("%s: %d cases predicted", selection, len(labels))
 
 
-def score(run: Path, predictions: Path, cases: Path, out: Path) -> None:
+def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: Path) -> None:
     """Score a cell's predictions: every metric, every test case, every scope.
 
     Args:
-        run: folder of the cell, for its run.json.
-        predictions: folder that ``predict`` wrote.
+        runs: folders of the cell's trainings, for their run.json: one, or one a fold.
+        predictions: folders that ``predict`` wrote, one a training.
         cases: folder of the prepared cases.
         out: the table, CSV.
+
+    Raises:
+        ValueError: trainings of different cells or recipes; a case that is tested twice, or by none.
     """
+    from collections import ChainMap
+
     import numpy as np
 
     from salstm.data.store import Store
     from salstm.evaluation import scoring
     from salstm.files import read_json, write_csv
 
-    record = read_json(run / "run.json")
-    labels = {name: np.load(predictions / f"{name}.npz") for name in SELECTIONS}
+    records, store = [read_json(one / "run.json") for one in runs], Store(cases)
+    record = scoring.same_cell(records, len(store.folds))
+    by_selection = {
+        name: [np.load(one / f"{name}.npz") for one in predictions] for name in SELECTIONS
+    }
+    for parts in by_selection.values():
+        scoring.check_once(parts, [one.id for one in store.split("test")])
+    labels = {name: ChainMap(*parts) for name, parts in by_selection.items()}
     # Records of before 0.2.0 name none.
     options = {"postprocess": record["recipe"].get("postprocess", "none")}
     known = (record["classes"], record["identity"])
-    write_csv(out, scoring.score(labels, Store(cases), *known, **options))
+    write_csv(out, scoring.score(labels, store, *known, **options))
+
+
+def bounds(dataset: str, cases: Path, out: Path) -> None:
+    """Score what no network predicted: the reference on the stored grid, an empty mask, a second annotation.
+
+    Args:
+        dataset: its name.
+        cases: folder of the prepared cases.
+        out: the table, CSV.
+    """
+    from salstm.data import datasets
+    from salstm.data.store import Store
+    from salstm.evaluation import bounds as rows
+    from salstm.files import write_csv
+
+    classes = datasets.DATASETS[datasets.check(dataset)].classes
+    write_csv(out, rows.measure(Store(cases), classes, dataset))
 
 
 def sparsity(
@@ -281,7 +315,7 @@ def sparsity(
 
     Args:
         builder: gives the function that builds a network, from its name; without published weights.
-        runs: folders of the cells of one network with several modules.
+        runs: folders of trainings of one network with several modules.
         cases: folder of the prepared cases.
         out: the table, CSV, layer by layer.
         layers: modules in the stack.
@@ -298,10 +332,11 @@ def sparsity(
     from salstm.recipes import load
     from salstm.training import checkpoint, inference
 
-    chosen, store = _device(device, threads), Store(cases)
+    chosen = _device(device, threads)
     rows: list[dict[str, Any]] = []
     for folder in runs:
         record = read_json(folder / "run.json")
+        store = Store(cases).fold(record.get("fold"))
         identity, recipe = record["identity"], load(record["recipe"])
         model = _assembled(builder(identity["baseline"]), record, chosen)
         model.load_state_dict(checkpoint.load_weights(folder / "best_val.safetensors"))

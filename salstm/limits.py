@@ -109,19 +109,19 @@ def _length(
     config: Mapping[str, Any], paper: Mapping[str, Any], cell: Identity, *texts: dict[str, Any]
 ) -> dict[tuple[str, str], str]:
     """(key, words) -> how much of how much, where a training is shorter; in steps where the units differ."""
-    run, full = ({key: text.get(key) for key in recipes.LENGTHS} for text in texts)
     for key in recipes.LENGTHS:
-        if run[key] is not None and full[key] is not None:
-            less = run[key] < full[key]
-            return {(key, LESS[key]): f"{run[key]} of {full[key]}"} if less else {}
+        run, full = (text.get(key) for text in texts)
+        if run is not None and full is not None:
+            return {(key, LESS[key]): f"{run} of {full}"} if run < full else {}
     steps, whole = (
         recipes.resolve(one, *cell[:3]).length(
             amounts(cell.dataset, one["datasets"][cell.dataset]).train
         )[1]
         for one in (config, paper)
     )
-    told = {(key, SHORTER): "" for key in recipes.LENGTHS} if steps < whole else {}
-    return told | ({("iterations", SHORTER): f"{steps} of {whole} iterations"} if told else {})
+    if steps >= whole:
+        return {}
+    return {("epochs", SHORTER): "", ("iterations", SHORTER): f"{steps} of {whole} iterations"}
 
 
 def _smaller(run: dict[str, Any], full: dict[str, Any]) -> dict[tuple[str, str], str]:

@@ -107,9 +107,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **BASELINE,
         "--variant": {"required": True, "help": ", ".join(VARIANTS)},
         "--seed": {"type": int, "required": True},
+        "--fold": {"type": int, "help": "which one is tested, where the cases are in folds"},
         "--recipe": {"type": json.loads, "required": True, "help": "JSON"},
         **CASES,
-        "--out": {"type": cell, "required": True, "help": "folder of the cell, or its run.json"},
+        "--out": {"type": cell, "required": True, "help": "its folder, or its run.json"},
         "--weights": {
             "type": Path,
             "nargs": "?",
@@ -133,11 +134,16 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **DEVICE,
     },
     "score": {
-        **RUN,
+        "--run": {**RUN["--run"], "nargs": "+", "help": "folders of the cell, or of its folds"},
         **CASES,
-        "--predictions": {"type": Path, "help": "default: predictions in the cell's folder"},
+        "--predictions": {
+            "type": Path,
+            "nargs": "+",
+            "help": "default: predictions in these folders",
+        },
         **OUT,
     },
+    "bounds": {**DATASET, **CASES, **OUT},
     "sparsity": {
         "--runs": {
             "type": cell,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from salstm.vocabulary import ATTENTION, Identity, cells
+from salstm.vocabulary import ATTENTION, Identity, cells, folds_of
 
 SPLITS = Path(__file__).parent / "data" / "splits"
 
@@ -23,6 +23,8 @@ class Paths:
         results: folder of everything but the reports.
         cases: pattern of the folder of a dataset's prepared cases.
         cell: pattern of the folder of a cell.
+        training: pattern of the folder of a training: the cell's, or one below it for each fold.
+        folds: of each dataset of the grid whose cases are in folds, how many.
         collected: pattern of the folder with an edition's collected results.
         active: datasets that have networks, in the grid's order.
         editions: names of all reports.
@@ -36,8 +38,12 @@ class Paths:
         self.results = f"results/{self.name}"
         self.cases = f"{self.results}/{{dataset}}/cases"
         self.cell = f"{self.results}/{{dataset}}/{{baseline}}/{{variant}}/seed{{seed}}"
+        self.training = f"{self.cell}{{fold}}"
         self.collected = f"{self.results}/collected/{{edition}}"
         self.active = [dataset for dataset, chosen in config["grid"].items() if chosen]
+        splits = {one: config["datasets"].get(one, {}).get("split") for one in self.active}
+        counts = {one: folds_of(split) for one, split in splits.items() if split}
+        self.folds = {dataset: count for dataset, count in counts.items() if count}
         self.editions = [self.name, *(f"{self.name}-{dataset}" for dataset in config["grid"])]
 
     def datasets(self, edition: str) -> list[str]:
@@ -46,10 +52,12 @@ class Paths:
 
     def grid(self, edition: str) -> dict[str, Any]:
         """The cells that a report covers, as ``collect`` takes them."""
+        chosen = self.datasets(edition)
         return {
-            "grid": {one: self.config["grid"][one] for one in self.datasets(edition)},
+            "grid": {one: self.config["grid"][one] for one in chosen},
             "variants": self.config["variants"],
             "seeds": self.config["seeds"],
+            "folds": {one: count for one, count in self.folds.items() if one in chosen},
         }
 
     def of_datasets(self, edition: str, file: str) -> list[str]:
@@ -75,6 +83,20 @@ class Paths:
         folders = [self._folder(cell) for cell in self._cells(edition, first_seed)]
         return [f"{folder}/{file}" for folder in folders for file in files]
 
+    def of_trainings(self, edition: str, *files: str, first_seed: bool = False) -> list[str]:
+        """Files of every training of a report, as ``of_cells``: of each fold where there are folds."""
+        return [
+            f"{folder}/{file}"
+            for cell in self._cells(edition, first_seed)
+            for folder in self.trainings(cell)
+            for file in files
+        ]
+
+    def trainings(self, cell: Identity) -> list[str]:
+        """Folders of the trainings of a cell."""
+        keys = cell.trainings(self.folds.get(cell.dataset, 0))
+        return [f"{self.results}/{key}" for key in keys]
+
     def stacked(self, dataset: str) -> tuple[str, list[str]]:
         """The network whose trained modules are stacked, and its modules; none if the grid has none with attention.
 
@@ -94,11 +116,11 @@ class Paths:
         ]
 
     def stacked_cells(self, dataset: str, file: str) -> list[str]:
-        """A file of each cell whose modules are stacked: of the first seed."""
+        """A file of each training whose modules are stacked: of the first seed, and of the first fold."""
         network, modules = self.stacked(dataset)
         seed = self.config["seeds"][0]
         stacked = [Identity(dataset, network, one, seed) for one in modules]
-        return [f"{self._folder(cell)}/{file}" for cell in stacked]
+        return [f"{self.trainings(cell)[0]}/{file}" for cell in stacked]
 
     def split_list(self, dataset: str) -> str:
         """Hash of the list that the dataset's split names; nothing where the groups are drawn."""

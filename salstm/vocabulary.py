@@ -160,7 +160,11 @@ class Protocol:
 
 
 class Identity(NamedTuple):
-    """What names a training: its dataset, network, variant and seed."""
+    """What names a row of results: dataset, network, variant and seed.
+
+    It is one training, or, where the cases are in folds, one a fold, each of which is tested on cases that only the
+    others trained on.
+    """
 
     dataset: str
     baseline: str
@@ -181,8 +185,29 @@ class Identity(NamedTuple):
         """Where its files lie, below results/<name>."""
         return results / self.key
 
+    def trainings(self, folds: int) -> list[str]:
+        """Keys of its trainings: itself, or one for each fold: 'acdc/mtunet/plain/seed0/fold1'.
+
+        Args:
+            folds: of its dataset, as ``folds_of`` gives them.
+        """
+        return [f"{self.key}/fold{number}" for number in range(1, folds + 1)] or [self.key]
+
 
 IDENTITY: tuple[str, ...] = Identity._fields
+
+
+FOLDS = "folds"
+"""Name of the split that tests every case once."""
+
+
+def folds_of(split: Mapping[str, Any]) -> int:
+    """Into how many folds a split divides the groups; 0 where each case has its part once and for all.
+
+    Args:
+        split: as in the configuration.
+    """
+    return split.get("folds", 5) if split["name"] == FOLDS else 0
 
 
 def cells(grid: Mapping[str, Any], dataset: str | None = None) -> Iterator[Identity]:

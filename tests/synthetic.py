@@ -33,6 +33,7 @@ class Made:
         states: cells that are not done -> state and reason.
         divided: dataset -> groups that its split divides.
         split: what the runs were trained on.
+        bounds: whether the rows that no network predicted were measured.
     """
 
     grid: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict(GRID))
@@ -43,13 +44,14 @@ class Made:
     states: Mapping[tuple[str, str, str, int], tuple[str, str]] = field(default_factory=dict)
     divided: Mapping[str, int] = field(default_factory=dict)
     split: str = "paper"
+    bounds: bool = False
 
     def identities(self) -> list[dict]:
         return [one._asdict() for one in cells(vars(self))]
 
 
 def collect(folder: Path, made: Made | None = None) -> Path:
-    """Write the five files as ``salstm.analysis.collect`` does; returns the folder."""
+    """Write the files as ``salstm.analysis.collect`` does; returns the folder."""
     made = made or Made()
     states = pd.DataFrame([_cell(made, identity) for identity in made.identities()])
     done = states.loc[states["state"] == "done", list(IDENTITY)].to_dict("records")
@@ -60,6 +62,7 @@ def collect(folder: Path, made: Made | None = None) -> Path:
         "history": [_history(made, one) for one in done],
         "cost": [pd.DataFrame([_cost(one)]) for one in done if one["seed"] == made.seeds[0]],
         "sparsity": [_sparsity(one) for one in kept],
+        "bounds": [_bounds(made, one) for one in made.grid] if made.bounds else [],
     }
     for name, frames in parts.items():
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -227,6 +230,28 @@ def _row(generator, identity, selection, scope, unit, case, label) -> dict:
         "diagonal": 100.0,
         "unit": unit,
     }
+
+
+def _bounds(made: Made, dataset: str) -> pd.DataFrame:
+    """An oracle that loses 2 % and a pixel, nothing at all, and one case twice with Dice 0.9."""
+    rows = []
+    for name, cases, dice, voxels in (
+        ("oracle", made.cases, 0.98, 90),
+        ("annotators", 1, 0.9, 80),
+        ("empty", made.cases, 0.0, 0),
+    ):
+        for scope, unit in SCOPES.items():
+            for case in range(cases):
+                for label in DATASETS[dataset].classes:
+                    key = {"dataset": dataset, "bound": name, "scope": scope, "class": label}
+                    key |= {"case": f"{case:03d}", "group": f"{case // 2:02d}", "unit": unit}
+                    counts = {
+                        "reference_voxels": 100,
+                        "prediction_voxels": voxels,
+                        "diagonal": 100.0,
+                    }
+                    rows.append({**key, **counts, **_values(dice, 1.0 if voxels else np.nan)})
+    return pd.DataFrame(rows)
 
 
 def _values(overlap: float, far: float) -> dict[str, float]:

@@ -40,10 +40,13 @@ def test_the_kept_simulation_meets_its_aims():
     coverage, family = (
         pd.read_csv(verdicts.TARGET / f"verdicts-{one}.csv") for one in ("coverage", "family")
     )
-    ours = coverage[coverage["method"] == "trainings and patients"]["coverage"]
+    deciding = {"method": "trainings and patients"}.items()
+    ours = [row["coverage"] for row in coverage.to_dict("records") if deciding <= row.items()]
     assert len(ours) == 2 * 2 * 3 * 4
-    assert ours.between(0.935, 0.985).all()
-    assert (family[family["method"] == "trainings and patients"]["any_clear"] <= 0.05).all()
+    assert 0.935 <= min(ours) <= max(ours) <= 0.985
+    clear = [row["any_clear"] for row in family.to_dict("records") if deciding <= row.items()]
+    assert clear
+    assert max(clear) <= 0.05
 
 
 @pytest.mark.extended

@@ -9,7 +9,7 @@ import pytest
 
 import baselines
 from salstm import config, recipes
-from salstm.data import datasets, own
+from salstm.data import datasets, own, splits
 from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
@@ -34,12 +34,15 @@ def test_the_demo_trains_every_dataset_on_phantoms():
     assert all(merged["datasets"][name]["phantom"] for name in datasets.DATASETS)
 
 
-@pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml", "config.sequences.yaml"])
+@pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml", "config.frames.yaml"])
 def test_small_configurations_fit_the_schema(paper, name):
     laid = config.merge(paper, config.load(ROOT / name))
     checked = config.checked(laid, NETWORKS)
     assert list(cells(checked))
     assert checked["statistics"]["level"] == 0.95
+    for dataset, block in checked["datasets"].items():
+        # A key that the file below it left there would be refused when the data are prepared.
+        assert splits.resolve(dataset, block["split"], map(str, range(30)))
 
 
 def test_defaults_are_filled_in_at_every_depth(paper):

@@ -19,7 +19,7 @@ from salstm.recipes import RecipeError
 from salstm.vocabulary import cells
 
 ROOT = Path(__file__).parent.parent
-SMALL = ("config.demo.yaml", "config.small.yaml", "config.sequences.yaml")
+SMALL = ("config.demo.yaml", "config.small.yaml", "config.frames.yaml")
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_a_split_that_divides_groups_has_no_strict_numbers_and_the_page_says_why
     words = Page(build(tmp_path, Made(divided={"acdc": 3}))).words
     assert "Not strict. ACDC: strict is refused because the split divides 3 groups" in words
     assert "Left empty: strict is refused because the split divides 3 groups" in words
-    assert "another name with datasets.acdc.split: {name: paper}" in words
+    assert "another name with datasets.acdc.split: {name: strict}" in words
     (place / "audit.csv").write_text(fact.format(0))
     assert "Not strict." not in Page(build(tmp_path, Made())).words
 

@@ -540,3 +540,53 @@ def test_ranks_of_nothing(tmp_path):
         table = make(data, synthetic.cards(), "acdc", DECLARED)
         assert said(table) == ""
         assert all(cell.text == "–" for row in table.rows for cell in row.cells)
+
+
+@pytest.fixture
+def bounded(tmp_path) -> results.Collected:
+    return results.read(synthetic.collect(tmp_path / "bounded", Made(bounds=True)))
+
+
+def test_the_last_rows_are_no_networks_and_change_no_other(bounded, data):
+    for dataset, protocol in (("acdc", "strict"), ("acdc", "paper"), ("isic2018", "strict")):
+        with_bounds, without = (
+            tables.build(comparison(one, dataset, protocol), one, synthetic.cards())
+            for one in (bounded, data)
+        )
+        for table, before in zip(with_bounds, without, strict=True):
+            assert repr(table.rows[: len(before.rows)]) == repr(before.rows)  # NaN is not itself
+            labels = [row.labels[0] for row in table.rows[len(before.rows) :]]
+            assert labels == ["oracle", "two annotations, n = 1 patient", "empty"]
+            assert not any(cell.mark for row in table.rows[-3:] for cell in row.cells)
+            assert all(len(row.cells) == len(table.columns) for row in table.rows)
+            assert any("take part in no rank" in note for note in table.notes)
+            assert table.title == before.title
+    pd.testing.assert_frame_equal(comparison(bounded), comparison(data))
+
+
+def test_a_bound_is_scored_under_the_protocols_convention(bounded):
+    def empty(protocol: str) -> list[str]:
+        table = tables.build(comparison(bounded, protocol=protocol), bounded, synthetic.cards())[0]
+        return [cell.text for cell in table.rows[-1].cells if cell.text]
+
+    # Everything is missed: HD95 is the diagonal in strict, 0 in the family's code.
+    assert empty("strict") == ["0.00", "100.00"]
+    assert empty("paper") == ["0.00", "0.00"]
+
+
+def test_bounds_stand_in_the_first_column_of_each_metric_and_in_every_class(bounded):
+    overview, dice, _ = tables.build(comparison(bounded), bounded, synthetic.cards())
+    oracle = overview.rows[-3]
+    places = [at for at, cell in enumerate(oracle.cells) if cell.text]
+    groups = [column.group for column in overview.columns]
+    assert places == [groups.index("Dice [%]"), groups.index("HD95 [mm]")]
+    assert [cell.text for cell in oracle.cells if cell.text] == ["98.00", "1.00"]
+    assert [cell.text for cell in dice.rows[-3].cells] == ["98.00"] * 4
+    assert [cell.text for cell in dice.rows[-2].cells] == ["90.00"] * 4
+
+
+def test_a_refused_dataset_has_no_bounds_in_strict(tmp_path):
+    made = Made(bounds=True, divided={"acdc": 3})
+    data = results.read(synthetic.collect(tmp_path / "divided", made))
+    table = tables.build(comparison(data), data, synthetic.cards())[0]
+    assert [row.labels[0] for row in table.rows] == ["MT-UNet‡", "TransUNet"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +24,40 @@ CURVE = tuple(name for name in COLUMNS["history"] if name not in IDENTITY)
 
 
 def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
-    """Write cells.csv, scores.csv, cost.csv, history.csv, sparsity.csv and runs.json into a folder.
+    """Write ``salstm.columns.COLLECTED`` as CSV, and runs.json, into a folder.
 
     Args:
         results: results/<name>.
-        grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...]}``.
+        grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...], "folds": {dataset: number}}``; of
+            datasets in folds, how many.
         out: the folder.
 
     Raises:
-        ValueError: a network's cost.csv or sparsity.csv is cut or lacks a column; the message names it.
+        ValueError: a cost.csv, sparsity.csv or bounds.csv is cut or lacks a column; the message names it.
     """
     states, scores, curves, runs = [], [], [], {}
     for identity in cells(grid):
         place = identity.folder(results)
-        state, reason = _state(place)
+        keys = identity.trainings(grid.get("folds", {}).get(identity.dataset, 0))
+        state, reason = _state(place, [results / key for key in keys])
         if state == "done":
             try:
                 scored = _scores(place / "scores.csv")
-                curve = _table(place / "history.csv", CURVE)
-                facts = read_json(place / "run.json")
+                curve = _curve([_table(results / key / "history.csv", CURVE) for key in keys])
+                facts = {key: read_json(results / key / "run.json") for key in keys}
             except (ValueError, OSError) as error:
                 state, reason, facts = "failed", _broken(error), {}
             else:
                 scores.append(scored)
                 curves.append(curve.assign(**identity._asdict()))
         else:
-            facts = _known(place)
-        row = _cell(identity, state, reason, facts)
+            facts = {key: one for key in keys if (one := _known(results / key))}
+        row = _cell(identity, state, reason, list(facts.values()))
         states.append(row | {"phantom": _made_up(results / identity.dataset / "raw.json")})
-        if facts:
-            runs[identity.key] = facts
+        runs |= facts
     frame = pd.DataFrame(states, columns=list(COLUMNS["cells"]))
     parts = {"cells": [frame], "scores": scores, "history": curves}
-    for name in ("cost", "sparsity"):
+    for name in ("cost", "sparsity", "bounds"):
         paths = (path for path in _files(results, grid, f"{name}.csv") if path.is_file())
         try:
             parts[name] = [_table(path, COLUMNS[name]) for path in paths]
@@ -69,25 +70,31 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
 
 
-def _cell(identity: Identity, state: str, reason: str, facts: dict[str, Any]) -> dict[str, Any]:
-    best, trained = facts.get("best", {}), facts.get("trained", {})
+def _cell(
+    identity: Identity, state: str, reason: str, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """A row of cells.csv: of several folds the time is of all, the epoch of the best weights their mean."""
+    facts = records[0] if records else {}
+    trained = [one.get("trained", {}) for one in records]
     return {
         **identity._asdict(),
         "state": state,
         "reason": reason,
         # Records of before 0.2.0 have the recipe's alone.
-        "epochs": trained.get("epochs", facts.get("recipe", {}).get("epochs")),
-        "iterations": trained.get("iterations"),
-        "looks": trained.get("looks"),
+        "epochs": (trained or [{}])[0].get("epochs", facts.get("recipe", {}).get("epochs")),
+        "iterations": _over(sum, [one.get("iterations") for one in trained]),
+        "looks": _over(sum, [one.get("looks") for one in trained]),
         "split": facts.get("split", {}).get("name"),
         "grid": facts.get("grid"),
         "wiring": facts.get("recipe", {}).get("wiring"),
-        "best_val_epoch": best.get("best_val", {}).get("epoch"),
-        "best_test_epoch": best.get("best_test", {}).get("epoch"),
+        "best_val_epoch": _best(records, "best_val"),
+        "best_test_epoch": _best(records, "best_test"),
         "parameters": facts.get("parameters"),
-        "seconds": facts.get("seconds"),
-        "joules": facts.get("joules"),
-        "training_bytes": facts.get("device", {}).get("peak_memory_bytes"),
+        "seconds": _over(sum, [one.get("seconds") for one in records]),
+        "joules": _over(sum, [one.get("joules") for one in records]),
+        "training_bytes": _over(
+            max, [one.get("device", {}).get("peak_memory_bytes") for one in records]
+        ),
         "pretrained": facts.get("recipe", {}).get("pretrained"),
         "recipe": facts.get("recipe_digest"),
         "command": facts.get("command"),
@@ -102,10 +109,41 @@ def _made_up(listed: Path) -> bool:
         return False
 
 
-def _state(place: Path) -> tuple[str, str]:
-    """State of a cell and, where it is not done, why."""
+def _over(function: Callable[[list[Any]], Any], values: list[Any]) -> Any:
+    """A function of what trainings say; None where one of them does not."""
+    return function(values) if values and None not in values else None
+
+
+def _best(records: list[dict[str, Any]], selection: str) -> float | None:
+    epochs = [one.get("best", {}).get(selection, {}).get("epoch") for one in records]
+    return _over(lambda known: known[0] if len(known) == 1 else sum(known) / len(known), epochs)
+
+
+def _curve(curves: list[pd.DataFrame]) -> pd.DataFrame:
+    """The curve of a cell; of several folds the mean of each epoch, seconds their sum."""
+    if len(curves) == 1:
+        return curves[0]
+    grouped: Any = pd.concat(curves).groupby("epoch", sort=True)
+    means = grouped.agg(lambda values: values.mean(skipna=False))
+    return means.assign(seconds=grouped["seconds"].sum()).reset_index()[list(CURVE)]
+
+
+def _state(place: Path, trainings: list[Path]) -> tuple[str, str]:
+    """State of a cell and, where it is not done, why: the worst of its trainings."""
     if (place / "scores.csv").is_file():
         return "done", ""
+    if trainings == [place]:
+        return _logged(place)
+    found = [("", *_logged(place)), *((one.name, *_logged(one)) for one in trainings)]
+    for wanted in ("failed", "running"):
+        for name, state, reason in found:
+            if state == wanted:
+                return state, f"{name}: {reason}".removeprefix(": ")
+    return "missing", "not started"
+
+
+def _logged(place: Path) -> tuple[str, str]:
+    """What the logs of a folder say of its latest step."""
     for step in ("score", "predict", "train"):
         path = place / "logs" / f"{step}.log"
         if not path.is_file():
@@ -156,8 +194,9 @@ def _known(place: Path) -> dict[str, Any]:
 
 
 def _files(results: Path, grid: dict[str, Any], name: str) -> Iterator[Path]:
-    """Where the networks have a file of that name."""
+    """Where the datasets and their networks have a file of that name."""
     for dataset, baselines in grid["grid"].items():
+        yield results / dataset / name
         for baseline in baselines:
             yield results / dataset / baseline / name
 

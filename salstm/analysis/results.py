@@ -1,7 +1,8 @@
-"""What ``collect`` wrote, read back: five frames that have their columns even where they have no rows."""
+"""What ``collect`` wrote, read back: six frames that have their columns even where they have no rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from salstm import columns
 from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.files import read_csv, read_json
-from salstm.vocabulary import PLAIN, VARIANTS
+from salstm.vocabulary import PLAIN, VARIANTS, Identity
 
 Frame = Any
 """A pandas DataFrame. To pandas' own annotations a column may be nearly anything, so the checker sees Any."""
@@ -28,6 +29,7 @@ class Collected:
         cost: one row per dataset, network and variant.
         history: one row per cell and epoch.
         sparsity: one row per dataset, stacked model, split, case and layer (``salstm.sparsity``).
+        bounds: raw rows of what no network predicted (``salstm.evaluation.bounds``).
     """
 
     cells: Frame
@@ -35,6 +37,7 @@ class Collected:
     cost: Frame
     history: Frame
     sparsity: Frame
+    bounds: Frame
 
     @property
     def datasets(self) -> list[str]:
@@ -55,7 +58,7 @@ class Collected:
         """The part that belongs to one dataset."""
         parts = (
             frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
-            for frame in (self.cells, self.scores, self.cost, self.history, self.sparsity)
+            for frame in (getattr(self, name) for name in COLLECTED)
         )
         return Collected(*parts)
 
@@ -64,7 +67,7 @@ def read(folder: Path) -> Collected:
     """Read the folder that ``collect`` wrote.
 
     Raises:
-        FileNotFoundError: one of the five files is missing; the message says what to run.
+        FileNotFoundError: one of the files is missing; the message says what to run.
         ValueError: one lacks a column; the message names both.
     """
     return Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
@@ -74,6 +77,12 @@ def runs(folder: Path) -> dict[str, dict[str, Any]]:
     """The runs' records in the folder that ``collect`` wrote, by the keys of their identities."""
     path = folder / "runs.json"
     return read_json(path) if path.is_file() else {}
+
+
+def of_cell(records: Mapping[str, Any], cell: Identity) -> dict[str, Any]:
+    """Of the runs' records those of a cell, by key: one, or one for each of its folds."""
+    folds = f"{cell.key}/"
+    return {key: one for key, one in records.items() if key == cell.key or key.startswith(folds)}
 
 
 def judged(folder: Path, name: str) -> Frame:

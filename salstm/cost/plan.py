@@ -15,7 +15,7 @@ from salstm.cost import estimate
 from salstm.data.datasets import DATASETS
 from salstm.data.frame_counts import Amounts, amounts
 from salstm.files import occupied
-from salstm.vocabulary import PAPER, PLAIN, PROTOCOLS, SELECTIONS, cells
+from salstm.vocabulary import PAPER, PLAIN, PROTOCOLS, SELECTIONS, Identity, cells, folds_of
 
 KINDS = ("gpu", "cpu")
 COLUMNS = (
@@ -160,10 +160,11 @@ def _row(
     counted = amounts(name, block, results / name / "cases")
     row = Row(name, counted)
     row.bytes = estimate.cases_bytes(counted, block["size"], DATASETS[name].channels)
-    seeds = settings["seeds"]
+    seeds, folds = settings["seeds"], folds_of(block["split"])
     for _, baseline, variant, _ in cells({**settings, "seeds": seeds[:1]}, name):
         recipe = recipes.resolve(settings, name, baseline, variant)
-        folders = [results / name / baseline / variant / f"seed{seed}" for seed in seeds]
+        names = [Identity(name, baseline, variant, seed) for seed in seeds]
+        folders = [results / one for cell in names for one in cell.trainings(folds)]
         states = [_state(folder, recipes.digest(recipe)) for folder in folders]
         row.add(
             _cell(
@@ -188,7 +189,7 @@ def _cell(
     figures: estimate.Figures,
     states: Counter[str],
 ) -> Row:
-    """All seeds of a cell."""
+    """All trainings of a cell: of each seed and, where the cases are in folds, of each fold."""
     work = estimate.work(recipe, cell[2], counted, card)
     trainings, left = states.total(), states.total() - states["done"]
     row = Row(cell[0], cells=1, states=states)

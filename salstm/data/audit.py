@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from salstm.data import datasets, guards, repeats, splits
-from salstm.data.case import SPLITS, Case, voxels_of
+from salstm.data.case import SPLITS, UNUSED, Case, voxels_of
 from salstm.data.guards import Finding
 from salstm.data.repeats import NEAR, Frame
 from salstm.data.store import Store
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
-    """One row per fact: ``split, fact, value``.
+    """One row per fact: ``split, fact, value``; of cases in folds, the splits are those that each fold tests.
 
     Facts: cases, groups, frames, sizes, intensity range, voxels and cases of each class; groups and
     stacks that stand in more than one split; frames that another split repeats exactly (by hash) or
@@ -42,20 +42,36 @@ def audit(store: Store, classes: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         ValueError: a label that names no class.
     """
+    store, parts = _in_parts(store)
     counts = {case.id: _counts(store, case) for case in store.cases}
-    hashed = {split: list(_hashed(store, store.split(split))) for split in SPLITS}
+    hashed = {split: list(_hashed(store, store.split(split))) for split in parts}
     odd = _oddities(store)
-    rows = [row for split in SPLITS for row in _split_facts(store, split, classes, counts)]
-    rows += [*_crossings(store), *_leaks(store, hashed), *odd]
+    rows = [row for split in parts for row in _split_facts(store, split, classes, counts)]
+    # Cases that no training uses leak nothing.
+    used = {split: frames for split, frames in hashed.items() if split != UNUSED}
+    rows += [*_crossings(store), *_leaks(store, used), *odd]
     findings = [
         *guards.recorded(store.manifest["source"]),
         *guards.of_parts(*_presence(store, counts), classes),
         *_systematic(store, len(odd) - 1),
         *repeats.exact(store, hashed, classes),
-        *repeats.near(hashed),
+        *repeats.near(used),
     ]
     rows += [{"split": "all", "fact": one.fact, "value": one.text} for one in findings]
     return pd.DataFrame(rows, columns=["split", "fact", "value"])
+
+
+def _in_parts(store: Store) -> tuple[Store, tuple[str, ...]]:
+    """The store with its parts: train, val, test and unused, or what each fold tests, which the others train on."""
+    if not store.folds:
+        return store, (*SPLITS, UNUSED) if store.split(UNUSED) else SPLITS
+    tested = {
+        group: f"fold {number}"
+        for number, parts in enumerate(store.folds, start=1)
+        for group, part in parts.items()
+        if part == "test"
+    }
+    return Store(store.folder, tested), tuple(dict.fromkeys(tested.values()))
 
 
 def judge(table: pd.DataFrame) -> None:
@@ -122,6 +138,8 @@ def _presence(
     """Voxels of each number in each part that has cases, and the numbers of each case."""
     voxels: dict[str, dict[int, int]] = {}
     for case in store.cases:
+        if case.split == UNUSED:
+            continue
         part = voxels.setdefault(case.split, {})
         for number in np.flatnonzero(counts[case.id]):
             part[int(number)] = part.get(int(number), 0) + int(counts[case.id][number])
@@ -161,7 +179,7 @@ def _split_facts(
 
 def _crossings(store: Store) -> list[Row]:
     """Groups, and stacks, that stand in more than one split."""
-    stacks = {(case.stack, case.split) for case in store.cases}
+    stacks = {(case.stack, case.split) for case in store.cases if case.split != UNUSED}
     counts = {
         "groups": len(splits.divided(store.cases)),
         "stacks": sum(number > 1 for number in Counter(stack for stack, _ in stacks).values()),
@@ -173,10 +191,10 @@ def _crossings(store: Store) -> list[Row]:
 
 
 def _leaks(store: Store, hashed: Mapping[str, list[Frame]]) -> list[Row]:
-    """Validation frames that training has too, and test frames that either has."""
+    """Validation frames that training has too, and test frames that either has; of folds, those that one before has."""
     beside = Counter(_beside(store))
     rows = []
-    for split, before in (("val", ("train",)), ("test", ("train", "val"))):
+    for split, before in repeats.earlier(hashed):
         others = [frame for one in before for frame in hashed[one]]
         exact = {frame.digest for frame in others}
         near = np.array([frame.bits for frame in others], dtype=np.uint8).reshape(-1, BITS // 8)
@@ -215,7 +233,10 @@ def _beside(store: Store) -> Iterator[str]:
         foreign = {
             end
             for end, other in ((0, before), (case.depth - 1, after))
-            if other and other.stack == case.stack and other.split != case.split
+            if other
+            and other.stack == case.stack
+            and other.split != case.split
+            and UNUSED not in (other.split, case.split)
         }
         yield from [case.split] * len(foreign)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"
+"""In place of a split: a case that is prepared, and neither trained nor validated nor tested on."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class Case:
     """One row of ``cases.csv``.
 
     Attributes:
-        id: as in ``RawCase``, and so are ``group`` and ``stack``.
-        group: patient or video sequence.
-        split: 'train', 'val' or 'test'.
+        id: as in ``RawCase``, and so is ``stack``.
+        group: patient or video sequence; the same of cases with the same images, whatever their names.
+        split: 'train', 'val', 'test' or 'unused'; of cases in folds 'test', because each is tested once.
         stack: the run of neighbouring frames that the case belongs to.
         first: number of the case's first frame in the whole store.
         depth: frames.

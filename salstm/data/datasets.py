@@ -41,8 +41,8 @@ class Dataset:
         licence: short name.
         licence_url: where its text or the owners' statement stands.
         citation: what its owners want cited.
-        whole_split: the split of ``salstm/data/splits`` that keeps every group whole, and that
-            training needs for `strict` numbers.
+        whole_split: name of the split that keeps every group whole, and that training needs for
+            `strict` numbers: a list of ``salstm/data/splits``, or a draw.
         published_frames: frames of the labelled part, for plans made before there are data.
         native_pixels: of a frame before it is resized, the mean where they differ; None if that is
             not published.
@@ -147,7 +147,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernard et al., Deep Learning Techniques for Automatic MRI Cardiac Multi- "
         "structures Segmentation and Diagnosis: Is the Problem Solved?, IEEE TMI "
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
-        whole_split="paper",
+        whole_split="strict",
         published_frames=1902,
         native_pixels=232 * 248,  # the mean of acdc_patients.csv
         packages=("salstm.data.readers.acdc_package",),
@@ -182,7 +182,7 @@ DATASETS: dict[str, Dataset] = {
         citation="Bernal et al., WM-DOVA maps for accurate polyp highlighting in colonoscopy, "
         "Computerized Medical Imaging and Graphics 43:99-111, 2015, doi "
         "10.1016/j.compmedimag.2015.02.007",
-        whole_split="sequences",
+        whole_split="folds",
         published_frames=612,
         native_pixels=288 * 384,
     ),
@@ -325,11 +325,19 @@ def prepare(
         "left_out": left_out,
         "files": files,
     }
+
+    def drawn(groups: list[str]) -> Mapping[str, str]:
+        """Drawn once the images are read: those that are there twice make one group of two."""
+        if folds := splits.resolve_folds(split, groups):
+            origin["folds"] = folds
+        return splits.resolve(name, split, groups)
+
     options = {"normalise": source.NORMALISE, "source": origin, "threads": threads}
     entry = DATASETS[name]
     told = {"empty": entry.settings is not None}
     watched = guards.watched(taking_part, entry.classes, source.NORMALISE, origin, **told)
-    writing.write(folder, watched, parts, size=size, **options)
+    chosen = drawn if split["name"] in splits.DRAWN else parts
+    writing.write(folder, watched, chosen, size=size, **options)
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
         raise ValueError(f"{changed[0]}: changed while it was read; {_AGAIN}")

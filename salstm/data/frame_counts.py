@@ -1,15 +1,18 @@
-"""How many frames a dataset trains, validates and tests on: counted where it is prepared, else as published."""
+"""How many frames a training trains, validates and tests on: counted where they are prepared, else as published."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from salstm.data.case import UNUSED
 from salstm.data.datasets import DATASETS, reader
+from salstm.vocabulary import folds_of
 
 FOLDER = Path(__file__).parent / "splits"
 
@@ -24,7 +27,7 @@ PHANTOM = {
 
 @dataclass(frozen=True)
 class Amounts:
-    """Frames by split.
+    """Frames by split; of cases in folds, the mean over the folds.
 
     Attributes:
         train: frames that train; each is the middle of one window an epoch.
@@ -84,12 +87,21 @@ def _own(dataset: str, raw: Path) -> tuple[int, float | None]:
 
 
 def _prepared(table: Path) -> Amounts:
-    counts, pixels = {"train": 0, "val": 0, "test": 0}, 0
     with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            counts[row["split"]] += int(row["depth"])
-            pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
-    return Amounts(**counts, source="prepared", pixels=pixels / max(1, sum(counts.values())))
+        rows = list(csv.DictReader(file))
+    manifest = json.loads((table.parent / "manifest.json").read_text(encoding="utf-8"))
+    folds = manifest["source"].get("folds") or [{}]
+    total: Counter[str] = Counter()
+    pixels = 0
+    for row in rows:
+        for parts in folds:
+            total[parts.get(row["group"], row["split"])] += int(row["depth"])
+        pixels += int(row["depth"]) * int(row["native_height"]) * int(row["native_width"])
+    every = sum(total.values()) // len(folds)
+    del total[UNUSED]
+    counts = {part: round(total[part] / len(folds)) for part in ("val", "test")}
+    counts["train"] = sum(total.values()) // len(folds) - sum(counts.values())
+    return Amounts(**counts, source="prepared", pixels=pixels / max(1, every))
 
 
 def _listed(path: Path, total: int) -> dict[str, int]:
@@ -106,12 +118,14 @@ def _listed(path: Path, total: int) -> dict[str, int]:
         missing = [part for part in lists if part not in content["slices"]]
         for part in missing:
             counts[part] = total - sum(content["slices"].values())
+    counts.pop(UNUSED, None)
     return counts
 
 
 def _shared(total: int, split: Mapping[str, Any]) -> dict[str, int]:
     val = round(total * split.get("validation", 0.1))
-    test = round(total * split.get("test", 0.2))
+    folds = folds_of(split)
+    test = round(total / folds if folds else total * split.get("test", 0.2))
     return {"train": total - val - test, "val": val, "test": test}
 
 

@@ -217,7 +217,9 @@ def of_parts(
             continue
         found += [
             Finding(
-                f"{name}, {part}", False, f"no voxel in {part}: nothing can be {_DONE[part]} for it"
+                f"{name}, {part}",
+                False,
+                f"no voxel in {part}: nothing can be {_DONE.get(part, 'tested')} for it",
             )
             for part in lacking
         ]

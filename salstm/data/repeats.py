@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from salstm.data import splits
 from salstm.data.case import Case
 from salstm.data.guards import Finding
 from salstm.data.store import Store
@@ -19,6 +20,10 @@ NEAR = 12
 images at hand (40 CVC frames, 120 ISIC images), unrelated ones differ in 20 or more, one in six neighbouring video
 frames in 12 or fewer."""
 CURE = "one patient or picture twice? Keep one of them, or keep both in one part"
+WHOLE = "one patient or picture twice: one group, which the split keeps whole"
+DIVIDED = (
+    "one patient or picture twice: one group, which the split divides, so that strict refuses it"
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,31 @@ def exact(
         case = first.setdefault(frame.digest, frame.case)
         if case.id != frame.case.id:
             shared[case, frame.case] += 1
+    divided = set(splits.divided(store.cases))
     pairs = sorted(shared.items(), key=lambda pair: (pair[0][0].first, pair[0][1].first))
     named = [
         Finding(
             f"images of {one.id} and {other.id}",
             False,
             f"{count} of {one.depth} frames are the same ({one.split}, {other.split}), "
-            f"{_labels(store, one, other, classes)}; {CURE}",
+            f"{_labels(store, one, other, classes)}; "
+            f"{DIVIDED if {one.group, other.group} & divided else WHOLE}",
         )
         for (one, other), count in pairs
     ]
     return _first(named, "repeated images")
 
 
+def earlier(parts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each part but the first, with those before it."""
+    names = tuple(parts)
+    return [(name, names[:at]) for at, name in enumerate(names) if at]
+
+
 def near(hashed: Mapping[str, Sequence[Frame]]) -> list[Finding]:
     """Pairs of colour pictures of two groups and two parts that look the same; the nearest of each."""
     found = []
-    for part, before in (("val", ("train",)), ("test", ("train", "val"))):
+    for part, before in earlier(hashed):
         others = [frame for one in before for frame in hashed[one] if frame.case.channels == 3]
         if not others:
             continue

@@ -1,4 +1,4 @@
-"""Who trains, validates and tests: a published list, or a seeded draw of whole groups."""
+"""Who trains, validates and tests: a published list, a seeded draw of whole groups, or folds of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from salstm import vocabulary
-from salstm.data.case import SPLITS, Case
+from salstm.data.case import SPLITS, UNUSED, Case
 
 FOLDER = Path(__file__).parent / "splits"
+DRAWN = {
+    "groups": ("validation", "test", "seed"),
+    vocabulary.FOLDS: ("folds", "validation", "seed"),
+}
+"""Splits that are drawn from the groups there are, with the keys of each; all others are lists."""
 
 
 def paper(dataset: str) -> dict[str, str]:
@@ -25,16 +30,16 @@ def load(dataset: str, name: str) -> dict[str, str]:
     """Read ``splits/<dataset>_<name>.json``, whose ``origin`` says where the lists are from.
 
     The lists name groups, which keeps a patient or a video sequence together, or single cases; a
-    file may instead say that it is ``same_as`` another.
+    file may instead say that it is ``same_as`` another. What is ``unused`` is prepared all the same.
 
     Returns:
-        Group or case id -> split.
+        Group or case id -> split, or 'unused'.
 
     Raises:
         ValueError: no such split of the dataset, or an entry that is in two of the lists.
     """
     names = {path.stem.removeprefix(f"{dataset}_") for path in FOLDER.glob(f"{dataset}_*.json")}
-    vocabulary.check(f"split of {dataset}", name, ["groups", *sorted(names)])
+    vocabulary.check(f"split of {dataset}", name, ["groups", vocabulary.FOLDS, *sorted(names)])
     content = json.loads((FOLDER / f"{dataset}_{name}.json").read_text(encoding="utf-8"))
     if "same_as" in content:
         return load(dataset, content["same_as"])
@@ -87,20 +92,64 @@ def by_group(groups: Iterable[str], validation: float, test: float, seed: int) -
     return dict(sorted(chosen.items()))
 
 
+def folds(groups: Iterable[str], count: int, validation: float, seed: int) -> list[dict[str, str]]:
+    """Draw the parts of a grouped cross-validation: every group is tested in one fold, by a training without it.
+
+    The groups are put in a random order and cut into ``count`` runs, as equal as can be. Fold k tests the k-th run; the
+    groups after it (after the last, the first) validate, and all others train.
+
+    Args:
+        groups: patients or sequences, in any order, repetitions allowed.
+        count: of folds, 2 or more.
+        validation: share of all groups, at least one group.
+        seed: of the order.
+
+    Returns:
+        For each fold, group -> split, sorted by group.
+
+    Raises:
+        ValueError: numbers out of range, or too few groups.
+    """
+    names = sorted(set(groups))
+    if count < 2 or not 0 < validation < 1:
+        raise ValueError(
+            f"split folds: folds {count} and validation {validation}; 2 or more folds and a share between 0 and 1 "
+            f"are allowed"
+        )
+    validating, tested = max(1, round(validation * len(names))), -(-len(names) // count)
+    if len(names) < max(count, tested + validating + 1):
+        raise ValueError(
+            f"split folds: {len(names)} groups; {count} folds that test, validate ({validation}) and train need "
+            f"{max(count, 3)} or more: set folds or validation lower, or add cases"
+        )
+    drawn = [names[at] for at in np.random.default_rng(seed).permutation(len(names))]
+    found, start = [], 0
+    for run in np.array_split(np.arange(len(names)), count):
+        turned = drawn[start:] + drawn[:start]
+        parts = ["test"] * len(run) + ["val"] * validating
+        parts += ["train"] * (len(names) - len(parts))
+        found.append(dict(sorted(zip(turned, parts, strict=True))))
+        start += len(run)
+    return found
+
+
 def resolve(dataset: str, split: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]:
     """Turn the configuration's split into group (or case id) -> split.
 
     Args:
         dataset: its name.
-        split: ``{"name": "paper"}``, the name of another file, or ``{"name": "groups"}`` with
-            ``validation`` (0.1), ``test`` (0.2) and ``seed`` (0).
-        groups: the groups there are; for 'groups' only.
+        split: ``{"name": "paper"}``, the name of another file, ``{"name": "groups"}`` with
+            ``validation`` (0.1), ``test`` (0.2) and ``seed`` (0), or ``{"name": "folds"}``.
+        groups: the groups there are; for 'groups' and 'folds' only.
+
+    Returns:
+        Of folds, what holds for all of them together: every group is tested. `resolve_folds` gives each.
 
     Raises:
         ValueError: unknown name or key, or shares that do not work out.
     """
     rest = {key: value for key, value in split.items() if key != "name"}
-    allowed = ("validation", "test", "seed") if split["name"] == "groups" else ()
+    allowed = DRAWN.get(split["name"], ())
     if unknown := sorted(set(rest) - set(allowed)):
         raise ValueError(
             f"split {split['name']!r} of {dataset}: key {unknown[0]!r}; allowed: "
@@ -108,7 +157,24 @@ def resolve(dataset: str, split: Mapping[str, Any], groups: Iterable[str]) -> di
         )
     if split["name"] == "groups":
         return by_group(groups, **{"validation": 0.1, "test": 0.2, "seed": 0, **rest})
+    if split["name"] == vocabulary.FOLDS:
+        return dict.fromkeys(sorted(set(groups)), "test")
     return load(dataset, split["name"])
+
+
+def resolve_folds(split: Mapping[str, Any], groups: Iterable[str]) -> list[dict[str, str]]:
+    """The folds of a configuration's split, for each group -> split; none where it has none.
+
+    Args:
+        split: ``{"name": "folds"}`` with ``folds`` (5), ``validation`` (0.1) and ``seed`` (0), or any other.
+        groups: the groups there are.
+
+    Raises:
+        ValueError: see `folds`.
+    """
+    if not (count := vocabulary.folds_of(split)):
+        return []
+    return folds(groups, count, split.get("validation", 0.1), split.get("seed", 0))
 
 
 def divided(cases: Iterable[Case]) -> dict[str, set[str]]:
@@ -122,7 +188,8 @@ def divided(cases: Iterable[Case]) -> dict[str, set[str]]:
     """
     parts: dict[str, set[str]] = defaultdict(set)
     for case in cases:
-        parts[case.group].add(case.split)
+        if case.split != UNUSED:
+            parts[case.group].add(case.split)
     return {group: found for group, found in sorted(parts.items()) if len(found) > 1}
 
 
@@ -137,7 +204,7 @@ def needed(split: Mapping[str, Any], parts: Mapping[str, str]) -> list[str]:
         All three, but that a published list without validation cases needs none: its `best_val` is
         the last epoch.
     """
-    named = set(SPLITS) if split["name"] == "groups" else {"train", "test", *parts.values()}
+    named = set(SPLITS) if split["name"] in DRAWN else {"train", "test", *parts.values()}
     return [part for part in SPLITS if part in named]
 
 

@@ -10,9 +10,11 @@ case by case (the 2594 masks of ISIC2018 would fill some 18 GB as bytes).
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,15 +33,21 @@ class Store:
 
     All arrays it returns are read-only, and views of the memory map but for native labels.
 
+    Args:
+        folder: that ``write`` left.
+        parts: group -> what the cases of that group are in place of what ``cases.csv`` says; see ``fold``.
+
     Raises:
         FileNotFoundError: no store in the folder, or one of its files is missing.
         ValueError: another format version, a damaged file, or files that do not belong together.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | str, parts: Mapping[str, str] | None = None) -> None:
+        self.folder, self.parts = Path(folder), parts
         self.manifest = _manifest(self.folder)
         self.cases = read_cases(self.folder / "cases.csv")
+        if parts is not None:
+            self.cases = [dataclasses.replace(one, split=parts[one.group]) for one in self.cases]
         arrays = self.manifest["arrays"]
         self._images = open_flat(self.folder / "images.npy", arrays["images.npy"])
         self._labels = open_flat(self.folder / "labels.npy", arrays["labels.npy"])
@@ -52,9 +60,35 @@ class Store:
         """Frames in the store."""
         return len(self._owner)
 
-    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[Store], tuple[Path, Mapping[str, str] | None]]:
         """Pickle the folder, not the data: each process maps the files itself."""
-        return Store, (self.folder,)
+        return Store, (self.folder, self.parts)
+
+    @property
+    def folds(self) -> list[dict[str, str]]:
+        """Of each fold of a cross-validation, group -> split; none where each case has one part for good.
+
+        A store in folds says of every case that it is tested.
+        """
+        return self.manifest["source"].get("folds", [])
+
+    def fold(self, number: int | None) -> Store:
+        """The same cases in the parts that they have in a fold.
+
+        Args:
+            number: of the fold, from 1; None where there are none.
+
+        Raises:
+            ValueError: no such fold, or none is named and there are some.
+        """
+        if number is None and not self.folds:
+            return self
+        if number is None or not 1 <= number <= len(self.folds):
+            there = f"1 to {len(self.folds)}" if self.folds else "none"
+            raise ValueError(
+                f"{self.folder}: fold {number or 'not named'}; there are {there}; the split of the cases decides"
+            )
+        return Store(self.folder, self.folds[number - 1])
 
     def frames(self, case: Case) -> np.ndarray:
         """The case's images: ``(D, H, W)`` float32, or ``(D, H, W, 3)`` uint8."""

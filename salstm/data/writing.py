@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from salstm import vocabulary
+from salstm.data import groups
 from salstm.data.augment.intensity import NORMALISATIONS
-from salstm.data.case import SPLITS, Case, RawCase, Reading, voxels_of, write_cases
+from salstm.data.case import SPLITS, UNUSED, Case, RawCase, Reading, voxels_of, write_cases
+from salstm.data.groups import Digests, digests
 from salstm.data.readers.npy import FlatWriter, packed, sha256
 from salstm.data.resize import on_grid
 
+Splits = Mapping[str, str] | Callable[[list[str]], Mapping[str, str]]
 FORMAT = 2
 _FILES = ("images.npy", "labels.npy", "native.npy")
 _ALL = (*_FILES, "cases.csv", "manifest.json")
@@ -30,7 +33,7 @@ _ALL = (*_FILES, "cases.csv", "manifest.json")
 def write(
     folder: Path | str,
     readings: Iterable[Reading],
-    splits: Mapping[str, str],
+    splits: Splits,
     *,
     size: int | None,
     normalise: str,
@@ -40,15 +43,18 @@ def write(
     """Write a store to ``<folder>.partial`` and rename it at the end.
 
     A failure or an interrupt leaves nothing behind. Memory holds one case a thread. The same input
-    gives the same bytes, whatever the number of threads.
+    gives the same bytes, whatever the number of threads. Groups that share an image become one
+    (``salstm.data.groups``), named as the first of them; the manifest's source says which did.
 
     Args:
         folder: where the store goes; an older store there is replaced.
         readings: functions that read the cases; stack after stack, frames in order.
-        splits: split of each case id or, where the id is not named, of its group.
+        splits: split of each case id or, where the id is not named, of the group that its reader
+            gives it; or a function that draws them, from the groups of the cases as they are in the
+            end.
         size: side of the square stored frames in pixels, or None for the native size.
         normalise: a name from ``salstm.data.augment.intensity``, applied per case before resizing.
-        source: where the data came from; goes into the manifest as it is.
+        source: where the data came from; goes into the manifest as it is at the end.
         threads: cases that are read and resized at once.
 
     Raises:
@@ -68,13 +74,16 @@ def write(
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    finish = functools.partial(_finished, splits=splits, size=size, normalise=normalise)
+    finish = functools.partial(_finished, size=size, normalise=normalise)
     try:
         with _Writer(partial) as writer:
             for made in _ahead(lambda reading: finish(reading()), readings, threads):
                 writer.add(made)
+        if not writer.cases:
+            raise ValueError(f"{folder.name}: the reader found no cases; check the raw folder")
+        same = writer.place(splits)
         parameters = {"size": size, "normalise": normalise}
-        _conclude(partial, writer, {"parameters": parameters, "source": dict(source)})
+        _conclude(partial, writer, {"parameters": parameters, "source": {**source, **same}})
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
@@ -99,15 +108,13 @@ def _ahead(
 
 
 def _conclude(folder: Path, writer: _Writer, facts: Mapping[str, Any]) -> None:
-    if not writer.cases:
-        raise ValueError(f"{folder.stem}: the reader found no cases; check the raw folder")
     write_cases(folder / "cases.csv", writer.cases)
     manifest = {
         "format": FORMAT,
         **facts,
         "arrays": {file.path.name: _entry(file) for file in writer.files},
         "native_ends": writer.native_ends,
-        "voxels": {split: dict(sorted(count.items())) for split, count in writer.voxels.items()},
+        "voxels": writer.voxels(),
         "intensity": writer.intensity,
     }
     text = json.dumps(manifest, indent=1, sort_keys=True)
@@ -135,6 +142,7 @@ class _Made:
         native: compressed labels in native size, None if that is the stored grid.
         voxels: number of voxels of each label, in native size.
         ranges: lowest and highest value, ``raw`` and ``stored``.
+        digests: of the frames as they were read.
     """
 
     case: Case
@@ -144,11 +152,10 @@ class _Made:
     native: np.ndarray | None
     voxels: list[int]
     ranges: dict[str, tuple[float, float]]
+    digests: Digests
 
 
-def _finished(
-    raw: RawCase, *, splits: Mapping[str, str], size: int | None, normalise: str
-) -> _Made:
+def _finished(raw: RawCase, *, size: int | None, normalise: str) -> _Made:
     """Check, normalise and resize one case."""
     _check_arrays(raw)
     image = NORMALISATIONS[normalise](raw.image)
@@ -161,7 +168,7 @@ def _finished(
     case = Case(
         id=raw.id,
         group=raw.group,
-        split=_split_of(raw, splits),
+        split="",
         stack=raw.stack,
         first=0,
         depth=len(images),
@@ -185,6 +192,7 @@ def _finished(
             name: (float(array.min()), float(array.max()))
             for name, array in (("raw", raw.image), ("stored", images))
         },
+        digests=digests(raw.image),
     )
 
 
@@ -197,7 +205,8 @@ class _Writer(ExitStack):
         self.cases: list[Case] = []
         self.files: list[FlatWriter] = []
         self.native_ends: list[int] = []
-        self.voxels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        self.counts: list[list[int]] = []
+        self.digests: list[Digests] = []
         self.intensity: dict[str, list[float]] = {}
         self._ids: set[str] = set()
         self._frames = 0
@@ -218,7 +227,7 @@ class _Writer(ExitStack):
             file.append(array)
         if made.native is not None:
             self.native_ends.append(self.files[-1].size)
-        self._count(case.split, made)
+        self._extend(made)
         self.cases.append(case)
         self._frames += case.depth
         self._stacks[case.stack] = made.first + case.depth
@@ -252,10 +261,36 @@ class _Writer(ExitStack):
                 f"frames of a stack must have one size; prepare with a fixed size"
             )
 
-    def _count(self, split: str, made: _Made) -> None:
-        for value, count in enumerate(made.voxels):
-            if count:
-                self.voxels[split][str(value)] += count
+    def place(self, splits: Splits) -> dict[str, Any]:
+        """Give each case its split, and the group that it is of once those with the same images are one.
+
+        Returns:
+            Where there are such: ``same_images``, group -> the group that it joined, and ``annotated_twice``, pairs
+            of cases with the same images.
+        """
+        united = groups.united(self.cases, self.digests)
+        parts = splits(sorted(set(united.values()))) if callable(splits) else splits
+        twice = groups.repeated(self.cases, self.digests)
+        self.cases = [
+            dataclasses.replace(
+                case, group=united[case.group], split=_split_of(case, united[case.group], parts)
+            )
+            for case in self.cases
+        ]
+        joined = {one: other for one, other in united.items() if one != other}
+        return {"same_images": joined, "annotated_twice": twice} if joined or twice else {}
+
+    def voxels(self) -> dict[str, dict[str, int]]:
+        """How many voxels each label has in each split."""
+        found: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        for case, counts in zip(self.cases, self.counts, strict=True):
+            part = found.setdefault(case.split, Counter())
+            part.update({str(value): count for value, count in enumerate(counts) if count})
+        return {split: dict(sorted(count.items())) for split, count in found.items()}
+
+    def _extend(self, made: _Made) -> None:
+        self.counts.append(made.voxels)
+        self.digests.append(made.digests)
         for name, (lowest, highest) in made.ranges.items():
             low, high = self.intensity.get(name, [np.inf, -np.inf])
             self.intensity[name] = [min(low, lowest), max(high, highest)]
@@ -274,11 +309,12 @@ def _check_arrays(raw: RawCase) -> None:
         raise ValueError(f"case {raw.id}: label of {raw.label.dtype}; uint8 is expected")
 
 
-def _split_of(raw: RawCase, splits: Mapping[str, str]) -> str:
-    split = splits.get(raw.id, splits.get(raw.group))
-    if split not in SPLITS:
+def _split_of(case: Case, united: str, splits: Mapping[str, str]) -> str:
+    """A list may name the case or its group; a draw is of united groups."""
+    split = splits.get(case.id, splits.get(case.group, splits.get(united)))
+    if split not in (*SPLITS, UNUSED):
         raise ValueError(
-            f"case {raw.id} of {raw.group}: split {split!r}; one of {', '.join(SPLITS)} is "
-            f"expected; name the case or its group in the split"
+            f"case {case.id} of {case.group}: split {split!r}; one of {', '.join(SPLITS)} or {UNUSED} "
+            f"is expected; name the case or its group in the split"
         )
     return split

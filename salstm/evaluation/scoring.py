@@ -18,7 +18,8 @@ A case of one frame is scored in 2D, a volume in 3D. Values are raw: NaN where u
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,17 +95,60 @@ def score(
     rows: list[dict[str, Any]] = []
     for identifier in next(iter(predictions.values()), {}):
         case = cases[identifier]
-        views = _views(store, case)
+        looks = views(store, case)
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
             processed = POSTPROCESSES[postprocess](prediction)
-            for view in views:
+            for view in looks:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
                 shown = prediction if view.scope == "native" else processed
-                for measured in _measured(shown, view, classes, tolerance):
-                    rows.append({**fixed, **key, "group": case.group, **measured})
+                for row in measured(shown, view, classes, tolerance):
+                    rows.append({**fixed, **key, "group": case.group, **row})
     frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
+
+
+def same_cell(records: Sequence[Mapping[str, Any]], folds: int) -> Mapping[str, Any]:
+    """The first run record of a cell, after a look at the others.
+
+    Args:
+        records: of its trainings: one, or one a fold.
+        folds: of the prepared cases; 0 for none.
+
+    Raises:
+        ValueError: records of different cells, recipes or data, or not one of each fold.
+    """
+    first = records[0]
+    for key in ("identity", "classes", "recipe_digest", "data_manifest_sha256"):
+        if any(one.get(key) != first.get(key) for one in records):
+            found = "; ".join(str(one.get(key)) for one in records)
+            raise ValueError(f"runs: {key} differs: {found}; score the trainings of one cell")
+    found, wanted = [one.get("fold", 0) for one in records], list(range(1, folds + 1)) or [0]
+    if sorted(found) != wanted:
+        raise ValueError(
+            f"runs: found folds {found}, the cases want {wanted} (0: no folds); name one training of each"
+        )
+    return first
+
+
+def check_once(parts: Sequence[Iterable[str]], cases: Iterable[str]) -> None:
+    """Check that every test case was predicted by exactly one training.
+
+    Args:
+        parts: ids of the cases that each training predicted.
+        cases: ids of all cases that are tested.
+
+    Raises:
+        ValueError: names the first case that was predicted more than once, not at all, or is not tested.
+    """
+    counts, wanted = Counter(one for part in parts for one in part), set(cases)
+    for case in sorted(wanted | set(counts)):
+        if (case in wanted, counts[case]) != (True, 1):
+            of = "" if case in wanted else ", which is no test case,"
+            raise ValueError(
+                f"predictions: {case}{of} is predicted by {counts[case]} of {len(parts)} trainings; every test case "
+                f"is tested once; predict again from the prepared cases"
+            )
 
 
 def long(frame: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
@@ -164,8 +208,16 @@ POSTPROCESSES: dict[str, Callable[[Labels], Labels]] = {"none": none, "fill_hole
 
 
 @dataclass(frozen=True)
-class _View:
-    """A case under a scope: which frames, against which reference, in which unit."""
+class View:
+    """A case under a scope.
+
+    Attributes:
+        scope: 'stored', 'inner' or 'native'.
+        frames: those of a prediction that are scored.
+        reference: the labels of these frames on the scope's grid.
+        spacing: of that grid, ``(y, x)`` for a single frame, else ``(z, y, x)``.
+        unit: of the spacing.
+    """
 
     scope: str
     frames: slice
@@ -174,25 +226,33 @@ class _View:
     unit: str
 
 
-def _views(store: Source, case: Case) -> list[_View]:
+def views(store: Source, case: Case) -> list[View]:
+    """A case under every scope that has frames of it."""
     ndim = 2 if case.depth == 1 else 3
     ones, voxels = (1.0,) * ndim, "pixel" if ndim == 2 else "voxel"
     spacing = (case.spacing_z, case.spacing_y, case.spacing_x)[-ndim:]
     known = all(math.isfinite(value) and value > 0 for value in spacing)
     every, labels = slice(0, case.depth), store.labels(case)
-    views = [_View("stored", every, labels, ones, voxels)]
+    found = [View("stored", every, labels, ones, voxels)]
     first, last = (bound - case.first for bound in store.stack_bounds(case))
     inner = slice(max(first + 1, 0), min(last, case.depth))
     if inner.start < inner.stop:
-        views.append(_View("inner", inner, labels[inner], ones, voxels))
+        found.append(View("inner", inner, labels[inner], ones, voxels))
     grid = (spacing, "mm") if known else (ones, voxels)
-    return [*views, _View("native", every, store.native(case), *grid)]
+    return [*found, View("native", every, store.native(case), *grid)]
 
 
-def _measured(
-    prediction: Labels, view: _View, classes: Sequence[str], tolerance: float
+def measured(
+    prediction: Labels, view: View, classes: Sequence[str], tolerance: float
 ) -> Iterator[dict[str, Any]]:
-    """Metrics of every class of a case under a scope."""
+    """Metrics of every class of a case under a scope: a row each, raw.
+
+    Args:
+        prediction: ``(D, H, W)`` labels on any grid of the case's frames.
+        view: from ``views``.
+        classes: names of the foreground classes in the order of their numbers, from 1.
+        tolerance: of the surface Dice, in the view's unit.
+    """
     reference = view.reference
     prediction = resize(prediction[view.frames], *reference.shape[1:], order=0)
     if len(view.spacing) == 2:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import ChainMap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +87,14 @@ def _cells(data: Collected, scored: Frame) -> Iterator[Frame]:
 def _panels(store: Store, results: Path, dataset: str, rows: Frame) -> Iterator[dict[str, Any]]:
     """The panels of a cell; none, and a warning, if its predictions are not there."""
     cell = Identity.of({"dataset": dataset, **rows.iloc[0]})
-    path = cell.folder(results) / "predictions" / f"{PROTOCOLS[STRICT].selection}.npz"
-    if not path.is_file():
-        log.warning("%s: no such file, no pictures of this cell", path)
+    name = f"{PROTOCOLS[STRICT].selection}.npz"
+    paths = [results / one / "predictions" / name for one in cell.trainings(len(store.folds))]
+    if absent := [path for path in paths if not path.is_file()]:
+        log.warning("%s: no such file, no pictures of this cell", absent[0])
         return
     values = rows.set_index("case")
-    with np.load(path) as predictions:
+    with ExitStack() as opened:
+        predictions = ChainMap(*(opened.enter_context(np.load(path)) for path in paths))
         for role, identity in choose(rows).items():
             case = store.case(identity)
             images, truth = store.frames(case), store.labels(case)

@@ -81,7 +81,9 @@ def write(
     data = read(collected_in)
     drawn = pictures.listed(figures or page.parent / "figures")
     context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
-    listed = provenance.runs(data, runs(collected_in), cards)
+    records = runs(collected_in)
+    listed = provenance.runs(data, records, cards)
+    context["notices"] += completeness.folded(records)
     context |= {"runs": listed, "provenance": provenance.summary(listed)}
     context |= _judged(data, collected_in, cards)
     context["orders"] = _orders(data, collected_in, cards)

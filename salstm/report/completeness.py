@@ -69,6 +69,25 @@ def notices(data: Collected, phantoms: Sequence[str]) -> list[dict[str, str]]:
     return shown
 
 
+def folded(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """That the cases of a dataset are in folds; nothing where none are.
+
+    Args:
+        records: of the trainings, by key.
+    """
+    folds: dict[str, int] = {}
+    for record in records.values():
+        if number := record.get("fold"):
+            dataset = record["identity"]["dataset"]
+            folds[dataset] = max(number, folds.get(dataset, 0))
+    if not folds:
+        return []
+    which = ", ".join(f"{dataset_name(one)} ({count} folds)" for one, count in folds.items())
+    text = f"{which}: every case is tested once, by a training that saw nothing of its patient or video sequence. A "
+    text += "seed is one training a fold; its scores are those of all folds together, each under its own weights."
+    return [{"kind": "note", "title": "Cross-validation", "text": text}]
+
+
 def _listed(datasets: Sequence[str]) -> str:
     """Names as a sentence lists them."""
     *most, last = map(dataset_name, datasets)

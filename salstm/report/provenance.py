@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from salstm.analysis.results import Collected, dataset_name, network_name, variant_name
+from salstm.analysis.results import Collected, dataset_name, network_name, of_cell, variant_name
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import conventions
 from salstm.files import read_csv
@@ -27,9 +27,12 @@ DIVIDED = "groups in more than one split"
 def runs(
     data: Collected, records: Mapping[str, Mapping[str, Any]], cards: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """One entry per cell that left a record: commit, device, time, command."""
-    cells = ((cell, Identity.of(cell).key) for cell in data.cells.to_dict("records"))
-    return [_run(records[key], cell, cards) for cell, key in cells if key in records]
+    """One entry per training that left a record: commit, device, time, command."""
+    return [
+        _run(record, cell, cards)
+        for cell in data.cells.to_dict("records")
+        for record in of_cell(records, Identity.of(cell)).values()
+    ]
 
 
 def summary(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -116,7 +119,7 @@ def _run(
         "dataset": dataset_name(cell["dataset"]),
         "network": network_name(cell["baseline"], dict(cards)),
         "variant": variant_name(cell["variant"]),
-        "seed": cell["seed"],
+        "seed": f"{cell['seed']}, fold {record['fold']}" if "fold" in record else cell["seed"],
         "commit": _commit(commit),
         "device": _device(record.get("device", {})),
         "seconds": seconds,

@@ -16,6 +16,7 @@ from salstm.analysis.results import (
     variant_name,
 )
 from salstm.evaluation import conventions
+from salstm.tables import bounds
 from salstm.tables.numbers import MEAN
 from salstm.vocabulary import METRICS, PLAIN, PROTOCOLS
 
@@ -46,6 +47,9 @@ class Cell:
     mark: str = ""
     title: str = ""
     key: str = ""
+
+
+BLANK = Cell("")
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,15 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
         )
         for one in part.baselines(dataset)
     )
+    feet = _bounds(numbers, part)
+    rows += tuple(_foot(one, _metrics(numbers), blocks) for one in feet)
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
-    notes = (*_notes(numbers, part), *_scratch_note(scratch, cards), _cost_note())
+    notes = (
+        *_notes(numbers, part),
+        *bounds.note(feet),
+        *_scratch_note(scratch, cards),
+        _cost_note(),
+    )
     return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
 
 
@@ -133,7 +144,11 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     title = f"{dataset_name(dataset)}, protocol {protocol}: {heading} by class"
     columns = tuple(Column(heading, name) for name in classes)
     labels = ("Network", "Variant")
-    notes = (*_notes(chosen, part), *_scratch_note(scratch, cards))
+    feet = _bounds(chosen, part)
+    for one in feet:
+        values = (one.value(metric, label) for label in classes)
+        rows.append(Row((one.label, ""), tuple(Cell(number(each), each) for each in values)))
+    notes = (*_notes(chosen, part), *bounds.note(feet), *_scratch_note(scratch, cards))
     return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
 
 
@@ -190,6 +205,26 @@ def _cost_block(part: Collected, name: str) -> _Block:
             yield Cell(number(value), value, title=f"{value * unit:,.0f}" if value == value else "")
 
     return [Column(heading, column_name(variant)) for variant in part.variants], cells
+
+
+def _bounds(numbers: Frame, part: Collected) -> list[bounds.Bound]:
+    """What stands at the foot of a table; nothing where the protocol refuses the dataset."""
+    if numbers["refused"].iloc[0]:
+        return []
+    dataset, protocol = _names(numbers)
+    return bounds.find(part, dataset, protocol, _metrics(numbers), MEAN)
+
+
+def _foot(bound: bounds.Bound, metrics: list[str], blocks: list[_Block]) -> Row:
+    """A row of the overview: each metric once, in the first of its columns; the blocks of the costs follow."""
+    values = [bound.value(metric, MEAN) for metric in metrics]
+    first = [*(Cell(number(value), value) for value in values), *[BLANK] * len(COSTS)]
+    cells = [
+        cell
+        for one, (columns, _) in zip(first, blocks, strict=True)
+        for cell in (one, *[BLANK] * (len(columns) - 1))
+    ]
+    return Row((bound.label,), tuple(cells))
 
 
 def _number(row: Series, part: Collected) -> Cell:

@@ -85,9 +85,9 @@ def test_nothing_done_gives_empty_tables_with_columns(tmp_path):
         assert table.empty == (name != "cells")
 
 
-@pytest.mark.parametrize("file", ["cost.csv", "sparsity.csv"])
+@pytest.mark.parametrize("file", ["unet/cost.csv", "unet/sparsity.csv", "bounds.csv"])
 def test_a_network_table_without_a_column_is_an_error_with_its_name(results, tmp_path, file):
-    path = results / "acdc/unet" / file
+    path = results / "acdc" / file
     path.write_text("dataset,baseline,variant,parameters\nacdc,unet,plain,5\n")
     with pytest.raises(ValueError, match=rf"{path}: no column .*; delete this file and run"):
         collect.collect(results, GRID, tmp_path / "out")

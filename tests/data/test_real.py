@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from salstm.data import audit, datasets
+from salstm.data import audit, datasets, splits
 from salstm.data.readers import cvc_clinicdb, synapse
 from salstm.data.store import Store
 
@@ -35,6 +35,21 @@ def test_prepare_and_audit(name, size, tmp_path):
     table = audit.audit(Store(tmp_path / "s"), datasets.DATASETS[name].classes)
     crossing = table.loc[table["fact"] == "groups in more than one split", "value"]
     assert list(crossing) == [0]
+
+
+@pytest.mark.parametrize(("name", "divided"), [("paper", ["patient074"]), ("strict", [])])
+def test_one_patient_of_acdc_is_there_twice(name, divided, tmp_path):
+    datasets.prepare("acdc", folder("acdc"), tmp_path / "s", split={"name": name}, size=64)
+    store = Store(tmp_path / "s")
+    group = {one.id: one.group for one in store.cases}
+    assert {one for one, of in group.items() if of != one[:10]} == {
+        "patient076_ED",
+        "patient076_ES",
+    }
+    assert group["patient076_ED"] == "patient074"
+    assert list(splits.divided(store.cases)) == divided
+    twice = store.manifest["source"]["annotated_twice"]
+    assert twice == [[f"patient07{k}_{phase}" for k in "46"] for phase in ("ED", "ES")]
 
 
 def test_abdomens_are_upright_whatever_way_they_are_stored():

@@ -126,3 +126,48 @@ def test_a_training_needs_a_case_in_every_part_that_its_split_has(split, parts, 
 
 def case(name: str, part: str) -> Case:
     return Case(name, name, part, name, 0, 1, 8, 8, 1, 8, 8, 1.0, 1.0, 1.0)
+
+
+def test_folds_test_every_group_once_and_give_each_training_all_three_parts():
+    groups = [f"{number:02d}" for number in range(29)]
+    drawn = splits.folds(groups[::-1] + groups, 5, 0.1, 0)
+    assert drawn == splits.folds(groups, 5, 0.1, 0)
+    assert drawn != splits.folds(groups, 5, 0.1, 1)
+    tested = [group for fold in drawn for group, part in fold.items() if part == "test"]
+    assert sorted(tested) == groups
+    for fold in drawn:
+        assert sorted(fold) == groups
+        counts = Counter(fold.values())
+        assert counts["val"] == 3
+        assert counts["test"] in (5, 6)
+    assert len({frozenset(g for g, part in fold.items() if part == "val") for fold in drawn}) == 5
+
+
+def test_the_fewest_groups_that_make_folds():
+    assert [sorted(one.values()) for one in splits.folds("abc", 3, 0.1, 0)] == [
+        ["test", "train", "val"]
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    ("groups", "count", "validation", "message"),
+    [
+        ("abcd", 1, 0.1, "folds 1 and"),
+        ("abcd", 2, 0, "a share between 0 and 1"),
+        ("ab", 2, 0.1, "2 groups; 2 folds .* need 3 or more"),
+        ("abcd", 5, 0.1, "4 groups; 5 folds .* need 5 or more"),
+        ("abcd", 2, 0.5, "set folds or validation lower"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(groups, count, validation, message):
+    with pytest.raises(ValueError, match=message):
+        splits.folds(groups, count, validation, 0)
+
+
+def test_folds_of_the_configuration():
+    split = {"name": "folds", "folds": 3}
+    assert splits.resolve("acdc", split, "abcab") == dict.fromkeys("abc", "test")
+    assert splits.resolve_folds(split, "abcab") == splits.folds("abc", 3, 0.1, 0)
+    assert splits.resolve_folds({"name": "groups"}, "abcab") == []
+    with pytest.raises(ValueError, match="key 'test'; allowed: name, folds, validation, seed"):
+        splits.resolve("acdc", {"name": "folds", "test": 0.2}, "abc")

@@ -142,7 +142,7 @@ class TestProtocols:
         [(name, why)] = conventions.refusals(scores, "strict").items()
         assert name == "cvc_clinicdb"
         assert "divides 29 groups" in why
-        assert "datasets.cvc_clinicdb.split: {name: sequences}" in why
+        assert "datasets.cvc_clinicdb.split: {name: folds}" in why
 
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_no_scores(self, protocol):

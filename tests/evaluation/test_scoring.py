@@ -296,3 +296,20 @@ def test_only_what_protocol_paper_reads_is_post_processed():
     assert dice == {"stored": 1.0, "inner": 1.0, "native": pytest.approx(missing)}
     raw = scoring.score(predictions, store, ["polyp"], identity)
     assert set(raw["dice"]) == {missing}
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([["a", "b"], ["b"]], "b is predicted by 2 of 2 trainings"),
+        ([["a"], []], "b is predicted by 0 of 2 trainings"),
+        ([["a", "b"], ["c"]], "c, which is no test case, is predicted by 1 of 2 trainings"),
+        ([["a"], ["b"]], ""),
+    ],
+)
+def test_every_test_case_is_predicted_once(parts, said):
+    if not said:
+        scoring.check_once(parts, ["a", "b"])
+        return
+    with pytest.raises(ValueError, match=said):
+        scoring.check_once(parts, ["a", "b"])

@@ -152,6 +152,7 @@ def test_logits_are_enlarged_before_they_become_labels_where_the_recipe_says_so(
     whole = whole[:, :, place.top : place.top + place.height, place.left :][..., : place.width]
     ranked = whole.flatten().sort()[0]
     cut = (ranked[len(ranked) // 2] + ranked[len(ranked) // 2 - 1]) / 2  # of no pixel
+    assert network.bias is not None
     network.bias.data -= cut  # half of the picture is foreground
     whole = whole - cut
     if restore == "logits":

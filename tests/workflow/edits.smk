@@ -39,7 +39,7 @@ def jobs():
     """Rule and wildcards of every job that has a param `code`."""
     cells = list(vocabulary.cells({**config, "seeds": config["seeds"][:1]}))
     for one in RULES:
-        names = [name for name in one.wildcard_names if name != "selection"]
+        names = [name for name in one.wildcard_names if name not in ("selection", "fold")]
         if names == ["edition"]:
             yield one, {"edition": config["name"]}
             continue

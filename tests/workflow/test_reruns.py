@@ -93,7 +93,7 @@ RERUN = {
     ),
     "classes of a dataset": (
         (DATASETS, '("RV", "MYO", "LV")', '("RV", "LV")'),
-        {"fetch", "prepare", "check", "train", "count", *REPORTING},
+        {"fetch", "prepare", "check", "train", "count", "bounds", *REPORTING},
         (" acdc", " paper"),
     ),
     "a reader": (
@@ -118,7 +118,27 @@ RERUN = {
     ),
     "a metric": (
         ("salstm/evaluation/metrics.py", "", "\n\ndef dice(pair):\n    return 0.0\n"),
-        {"score"},
+        {"score", "bounds"},
+        "",
+    ),
+    "what is measured beside networks": (
+        ("salstm/evaluation/bounds.py", "np.zeros_like(oracle)", "np.ones_like(oracle)"),
+        {"bounds"},
+        "",
+    ),
+    "which images are the same": (
+        ("salstm/data/groups.py", "", "\n\ndef united(cases, frames):\n    return {}\n"),
+        {"prepare"},
+        "",
+    ),
+    "how folds are drawn": (
+        ("salstm/data/splits.py", "", "\n\ndef resolve_folds(*_):\n    return []\n"),
+        {"prepare"},
+        "",
+    ),
+    "the seed of a fold": (
+        ("salstm/jobs.py", 'mixed(identity["seed"], fold)', 'identity["seed"]'),
+        {"train"},
         "",
     ),
     "multiply-adds": (

@@ -38,8 +38,8 @@ except configuration.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = Paths(config)
-CELL = PATHS.cell
-WEIGHTS = [f"{CELL}/{selection}.safetensors" for selection in vocabulary.SELECTIONS]
+CELL, TRAINING = PATHS.cell, PATHS.training
+WEIGHTS = [f"{TRAINING}/{selection}.safetensors" for selection in vocabulary.SELECTIONS]
 FIGURES = estimates.Figures(Path(PATHS.results) / "probe.csv")
 # What the paper's own lists say is in a card; claims.yaml holds the sentences that are checked.
 STATISTICS = json.dumps(config["statistics"], sort_keys=True)
@@ -142,12 +142,23 @@ def network_options(wildcards):
     return f"{named} {own_of(wildcards)}".strip()
 
 
-def cell_of(wildcards):
-    """How a cell is named to a command: one string, because a plan formats every field of every command three times."""
+def training_options(wildcards):
+    """What names a training to a command, in one string: a plan formats every field of every command three times."""
     names = (
         "--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}"
     )
-    return f"{names.format(**wildcards)} {own_of(wildcards)}".strip()
+    fold = f" --fold {wildcards.fold.removeprefix('/fold')}" if wildcards.fold else ""
+    return f"{names.format(**wildcards)}{fold} {own_of(wildcards)}".strip()
+
+
+def of_trainings_of_cell(file):
+    """Input function: a file of each training of a cell, which are several where the cases are in folds."""
+
+    def files(wildcards):
+        names = (getattr(wildcards, name) for name in vocabulary.IDENTITY)
+        return [f"{one}/{file}" for one in PATHS.trainings(vocabulary.Identity(*names))]
+
+    return files
 
 
 @cache
@@ -292,6 +303,13 @@ def of_datasets(file):
 def of_cells(*files, first_seed=False):
     """Input function: files of every cell of a report."""
     return lambda wildcards: PATHS.of_cells(
+        wildcards.edition, *files, first_seed=first_seed
+    )
+
+
+def of_trainings(*files, first_seed=False):
+    """Input function: as of_cells, files of every training."""
+    return lambda wildcards: PATHS.of_trainings(
         wildcards.edition, *files, first_seed=first_seed
     )
 

@@ -5,9 +5,9 @@ rule predict:
         run=rules.train.output.run,
         cases=rules.prepare.output,
     output:
-        directory(f"{CELL}/predictions"),
+        directory(f"{TRAINING}/predictions"),
     log:
-        f"{CELL}/logs/predict.log",
+        f"{TRAINING}/logs/predict.log",
     threads: 4
     resources:
         **GPU_JOB,
@@ -21,11 +21,11 @@ rule predict:
 
 
 rule score:
-    """Every metric of every test case, under every scope; one job a training."""
+    """Every metric of every test case, under every scope; one job a cell, over its folds where there are any."""
     input:
-        run=rules.train.output.run,
+        run=of_trainings_of_cell("run.json"),
         cases=rules.prepare.output,
-        predictions=rules.predict.output,
+        predictions=of_trainings_of_cell("predictions"),
     output:
         f"{CELL}/scores.csv",
     log:
@@ -35,6 +35,22 @@ rule score:
     shell:
         "python -m salstm score --run {input.run} --cases {input.cases}"
         " --predictions {input.predictions} --out {output} --log {log}"
+
+
+rule bounds:
+    """What the reference on the stored grid, an empty mask and a second annotation score: feet of the tables."""
+    input:
+        rules.prepare.output,
+    output:
+        f"{PATHS.results}/{{dataset}}/bounds.csv",
+    log:
+        f"{PATHS.results}/{{dataset}}/logs/bounds.log",
+    params:
+        own=own_of,
+        code=code_of("salstm.jobs:bounds", DATASET),
+    shell:
+        "python -m salstm bounds --dataset {wildcards.dataset} --cases {input}"
+        " --out {output} --log {log} {params.own}"
 
 
 rule sparsity:

@@ -21,11 +21,13 @@ rule cost:
 
 
 rule collect:
-    """All cells in five tables; what is missing is named with its reason."""
+    """All cells in a few tables; what is missing is named with its reason."""
     input:
-        of_cells("scores.csv", "history.csv", "run.json"),
+        of_cells("scores.csv"),
+        of_trainings("history.csv", "run.json"),
         lambda w: PATHS.of_networks(w.edition, "cost.csv"),
         lambda w: PATHS.stacks(w.edition),
+        of_datasets("bounds.csv"),
     output:
         COLLECTED,
     log:
@@ -93,7 +95,7 @@ rule figures:
         COLLECTED + JUDGED,
         cases=of_datasets("cases"),
         # The pictures are of the first seed.
-        labels=of_cells("predictions", first_seed=True),
+        labels=of_trainings("predictions", first_seed=True),
     output:
         shown(
             "reports/{edition}/figures",

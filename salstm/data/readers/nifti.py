@@ -83,9 +83,8 @@ def _scaled(content: bytes, checked: Any, shape: tuple[int, int, int]) -> np.nda
         default if value is None else value
         for value, default in zip(checked.get_slope_inter(), (1.0, 0.0), strict=True)
     )
-    return apply_read_scaling(
-        stored.reshape(shape, order="F"), np.asanyarray(slope), np.asanyarray(inter)
-    )
+    scaling: Any = (np.asanyarray(slope), np.asanyarray(inter))  # nibabel takes arrays as well
+    return apply_read_scaling(stored.reshape(shape, order="F"), *scaling)
 
 
 class _RefusedError(ValueError):
