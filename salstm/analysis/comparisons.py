@@ -310,7 +310,7 @@ def _interaction(pairs: Pairs) -> float:
     The mean of both variants. It is in the variance between groups, divided by the seeds, and so what more seeds take
     from that.
     """
-    if pairs.seeds < 2:
+    if pairs.seeds < 2 or pairs.table.empty:
         return math.nan
     groups, found = pairs.table["group"].to_numpy(), []
     for values in pairs.trainings:
