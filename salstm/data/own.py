@@ -17,7 +17,7 @@ READERS = {"folder": "salstm.data.readers.folder"}
 TAKEN = (
     *("all", "data", "fetch", "prepare", "check", "weights", "train", "predict", "score"),
     *("sparsity", "cost", "count", "collect", "claims", "tables", "figures", "export", "page"),
-    *("report", "collected"),
+    *("bounds", "report", "collected"),
 )
 """Names of the workflow's rules and of folders beside the datasets': no dataset can be called so."""
 SHOWN = ("label", "licence", "citation")
