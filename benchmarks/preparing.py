@@ -65,7 +65,8 @@ def run(checkout: Path, dataset: str, raw: Path) -> Run:
         arrays = json.loads((folder / "manifest.json").read_text())["arrays"]
         hashes = {file: entry["sha256"] for file, entry in arrays.items()}
         table = (folder / "cases.csv").read_text(encoding="utf-8")
-    return Run(*json.loads(done.stdout), hashes, table)
+    seconds, megabytes = json.loads(done.stdout)
+    return Run(seconds, megabytes, hashes, table)
 
 
 def compared(pairs: list[tuple[Run, Run]]) -> dict[str, float | bool]:

@@ -79,13 +79,11 @@ def _scaled(content: bytes, checked: Any, shape: tuple[int, int, int]) -> np.nda
     count = int(np.prod(shape, dtype=object))
     start = int(checked.get_data_offset())
     stored = np.frombuffer(content, checked.get_data_dtype(), count, start)
-    slope, inter = (
-        default if value is None else value
+    scaling: list[Any] = [
+        np.asanyarray(default if value is None else value)
         for value, default in zip(checked.get_slope_inter(), (1.0, 0.0), strict=True)
-    )
-    return apply_read_scaling(
-        stored.reshape(shape, order="F"), np.asanyarray(slope), np.asanyarray(inter)
-    )
+    ]
+    return apply_read_scaling(stored.reshape(shape, order="F"), *scaling)
 
 
 class _RefusedError(ValueError):
