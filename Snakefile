@@ -37,7 +37,7 @@ wildcard_constraints:
 rule all:
     """Everything: the report of the whole grid."""
     input:
-        f"reports/{PATHS.name}/index.html",
+        report_with(PATHS.name),
 
 
 include: "workflow/rules/data.smk"

@@ -103,7 +103,7 @@ def test_phantoms_and_small_recipes_are_limits():
                     }
                 }
             },
-            "another split than in config.yaml: acdc groups 0.1 0.05 0 where it has paper",
+            "another split than in config.yaml: acdc groups 0.1 0.05 0 where it has strict",
         ),
         (
             {"datasets": {"acdc": {"frames": 1}}},

@@ -252,7 +252,7 @@ def test_a_network_with_other_channels_is_explained(variant):
 def test_options_are_checked():
     sizes: list[Any] = [0, -1, math.inf, math.nan, "Map", None]
     for size in sizes:
-        with pytest.raises(ValueError, match="a positive number or 'map'"):
+        with pytest.raises(ValueError, match="a positive number, 'map' or 'released'"):
             attach(nn.Identity(), "salstm", 4, attention_size=size)
     with pytest.raises(ValueError, match="classes is 0"):
         attach(nn.Identity(), "salstm", 0)

@@ -333,6 +333,13 @@ def shown(path, caption, category, *patterns, **labels):
     )
 
 
+def report_with(edition):
+    """A report and the results that it is of: those that a report after a failure names as missing are asked for again."""
+    results = ("scores.csv", PATHS.of_cells), ("cost.csv", PATHS.of_networks)
+    files = [one for name, listed in results for one in listed(edition, name)]
+    return [f"reports/{edition}/index.html", *files]
+
+
 def report_of(dataset):
     """Input function: the report of one dataset.
 
@@ -345,7 +352,7 @@ def report_of(dataset):
             raise WorkflowError(
                 f"config.yaml: grid.{dataset} is empty; name its networks there"
             )
-        return f"reports/{PATHS.name}-{dataset}/index.html"
+        return report_with(f"{PATHS.name}-{dataset}")
 
     return page
 

@@ -1,7 +1,7 @@
 rule report:
     """Target: the report of the whole grid."""
     input:
-        f"reports/{PATHS.name}/index.html",
+        report_with(PATHS.name),
 
 
 for dataset in config["grid"]:
