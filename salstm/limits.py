@@ -7,7 +7,7 @@ from typing import Any
 
 from salstm import recipes
 from salstm.data.frame_counts import amounts
-from salstm.vocabulary import Identity
+from salstm.vocabulary import FOLDS, Identity
 
 LESS = {"epochs": "fewer epochs", "iterations": "fewer iterations", "size": "smaller images"}
 """Keys of a recipe of which less is a smaller run: what a reduced run reduces."""
@@ -17,8 +17,6 @@ OTHER = "another recipe"
 WORDS = (SHORTER, *LESS.values(), FLATTER)
 SETTINGS = ("split", "size", "frames")
 """Of a dataset, what decides which cases are tested and what a network sees of them."""
-EVERY_CASE = "folds"
-"""The split that tests every case once, each by trainings that never saw its group."""
 
 
 def reasons(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
@@ -74,7 +72,7 @@ def _settings(
         differ = [
             f"{name} {_text(run)} where it has {_text(full)}"
             for name, run, full in pairs
-            if run != full and not (key == "split" and run["name"] == EVERY_CASE)
+            if run != full and not (key == "split" and run["name"] == FOLDS)
         ]
         if differ:
             yield f"another {key} than in config.yaml: {_first(differ)}"

@@ -14,7 +14,8 @@ import numpy as np
 from salstm.analysis import trainings
 from salstm.analysis.results import Frame, dataset_name
 from salstm.data import splits
-from salstm.vocabulary import DICE, METRICS
+from salstm.data.datasets import DATASETS
+from salstm.vocabulary import DICE, FOLDS, METRICS
 
 SEEDS = (3, 5, 10)
 
@@ -125,11 +126,13 @@ def table(config: Mapping[str, Any], comparisons: Frame, results: Path) -> str:
 
 
 def tested(dataset: str, split: Mapping[str, Any], results: Path) -> int:
-    """Groups that are tested: of the prepared cases, else of the published list; 0 where neither is there."""
+    """Groups that are tested: of the prepared cases, else as published, of folds all; 0 where neither is there."""
     cases = results / dataset / "cases" / "cases.csv"
     if cases.is_file():
         with cases.open(encoding="utf-8", newline="") as file:
             return len({row["group"] for row in csv.DictReader(file) if row["split"] == "test"})
+    if split["name"] == FOLDS:
+        return DATASETS[dataset].published_groups
     try:
         return list(splits.load(dataset, split["name"]).values()).count("test")
     except (ValueError, FileNotFoundError):

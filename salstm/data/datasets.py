@@ -44,6 +44,7 @@ class Dataset:
         whole_split: name of the split that keeps every group whole, and that training needs for
             `strict` numbers: a list of ``salstm/data/splits``, or a draw.
         published_frames: frames of the labelled part, for plans made before there are data.
+        published_groups: patients, videos or images in it, as many as folds test; 0: known once there are data.
         native_pixels: of a frame before it is resized, the mean where they differ; None if that is
             not published.
         official: frames of the official division into train, val and test, if there is one.
@@ -65,6 +66,7 @@ class Dataset:
     citation: str
     whole_split: str
     published_frames: int
+    published_groups: int = 0
     native_pixels: int | None = None
     official: Mapping[str, int] | None = None
     packages: tuple[str, ...] = ()
@@ -131,6 +133,7 @@ DATASETS: dict[str, Dataset] = {
         "and Challenge, 2015, doi 10.7303/syn3193805",
         whole_split="strict",
         published_frames=3779,  # TransUNet (arXiv 2102.04306)
+        published_groups=30,
         native_pixels=512 * 512,
         packages=("salstm.data.readers.synapse_package",),
     ),
@@ -149,6 +152,7 @@ DATASETS: dict[str, Dataset] = {
         "37(11):2514-2525, 2018, doi 10.1109/TMI.2018.2837502",
         whole_split="strict",
         published_frames=1902,
+        published_groups=99,  # 100 patients, one of them twice
         native_pixels=232 * 248,  # the mean of acdc_patients.csv
         packages=("salstm.data.readers.acdc_package",),
     ),
@@ -167,6 +171,7 @@ DATASETS: dict[str, Dataset] = {
         "5:180161, 2018, doi 10.1038/sdata.2018.161",
         whole_split="paper",
         published_frames=2594,
+        published_groups=2594,
         official={"train": 2594, "val": 100, "test": 1000},
     ),
     "cvc_clinicdb": Dataset(
@@ -184,6 +189,7 @@ DATASETS: dict[str, Dataset] = {
         "10.1016/j.compmedimag.2015.02.007",
         whole_split="folds",
         published_frames=612,
+        published_groups=29,
         native_pixels=288 * 384,
     ),
 }

@@ -53,12 +53,16 @@ def test_interaction_is_what_trainings_meet_patients_with():
     assert comparisons._interaction(pairs) == pytest.approx(0.01 / 40, rel=0.3)
 
 
-def told(capsys, *config):
+def told(capsys, *config, label="ACDC"):
     paths = [str(ROOT / one) for one in ("config.yaml", *config)]
     assert cli.main(["plan", "--config", *paths, "--results", "nowhere", "--power"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    (acdc,) = [line for line in lines if line.startswith("ACDC")]
-    return lines[0], acdc.split()[1:5], acdc
+    (line,) = [line for line in lines if line.startswith(label)]
+    return lines[0], line.split()[1:5], line
+
+
+def test_folds_test_every_published_group(capsys):
+    assert told(capsys, label="CVC-ClinicDB")[1][0] == "29"
 
 
 def test_the_command_before_any_training(capsys):
