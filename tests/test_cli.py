@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -93,6 +94,7 @@ def test_the_log_file_has_what_the_terminal_has(tmp_path):
     assert "ERROR fetch: " in log.read_text()
 
 
+@pytest.mark.extended
 def test_one_cell_from_raw_files_to_scores(tmp_path):
     raw, cases, cell = tmp_path / "raw", tmp_path / "cases", tmp_path / "cell"
     phantom = {"patients": 4, "seed": 0, "size": [32, 36], "slices": [4, 4]}

@@ -24,8 +24,7 @@ from salstm import config, recipes
 from salstm.data.store import Store
 from salstm.training.trainer import SELECTIONS
 
-pytestmark = pytest.mark.faults
-EXTENDED = pytest.mark.extended
+pytestmark = [pytest.mark.faults, pytest.mark.extended]
 ROOT = Path(__file__).parent.parent
 KILLED, INTERRUPTED, TERMINATED = -9, 130, 143
 
@@ -111,11 +110,11 @@ def cell(cases_folder: Path, tmp_path: Path) -> Cell:
     ("fault", "after"),
     [
         ("kill_in_mid_epoch", 1),
-        pytest.param("kill_in_evaluation", 1, marks=EXTENDED),
-        pytest.param("kill_while_the_checkpoint_is_written", 1, marks=EXTENDED),
-        pytest.param("kill_between_the_renames", 1, marks=EXTENDED),
-        pytest.param("kill_while_results_are_written", 3, marks=EXTENDED),
-        pytest.param("kill_between_a_link_and_its_name", 3, marks=EXTENDED),
+        pytest.param("kill_in_evaluation", 1),
+        pytest.param("kill_while_the_checkpoint_is_written", 1),
+        pytest.param("kill_between_the_renames", 1),
+        pytest.param("kill_while_results_are_written", 3),
+        pytest.param("kill_between_a_link_and_its_name", 3),
     ],
 )
 def test_after_kill_9_the_same_command_goes_on(undisturbed, cell, fault, after):
@@ -125,7 +124,6 @@ def test_after_kill_9_the_same_command_goes_on(undisturbed, cell, fault, after):
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 @pytest.mark.parametrize(
     ("fault", "code", "machine"),
     [
@@ -145,7 +143,6 @@ def test_a_signal_ends_it_at_once_and_says_where_it_goes_on(
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_a_full_disk_is_named_and_costs_one_epoch(undisturbed, cell):
     result = cell.run("fill_the_disk")
     assert result.returncode == 1
@@ -156,7 +153,6 @@ def test_a_full_disk_is_named_and_costs_one_epoch(undisturbed, cell):
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_a_file_system_that_is_full_for_real(undisturbed, cell):
     """A tmpfs with room for one checkpoint, then for all."""
     space = ("unshare", "--map-root-user", "--mount", "bash", "-c")
@@ -190,7 +186,6 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-@EXTENDED
 @pytest.mark.parametrize("damage", [flip_a_bit, cut_short])
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(undisturbed, cell, damage):
     # Killed while the results are written: the last checkpoint is that of epoch 3, the one before of epoch 2.
@@ -203,7 +198,6 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(undisturbed, cell,
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_without_any_good_checkpoint_it_begins_again(undisturbed, cell):
     assert cell.run("kill_while_results_are_written").returncode == KILLED
     flip_a_bit(cell.state)
@@ -214,7 +208,6 @@ def test_without_any_good_checkpoint_it_begins_again(undisturbed, cell):
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_a_changed_recipe_trusts_no_old_checkpoint(undisturbed, cell, tmp_path):
     assert cell.run("kill_in_mid_epoch").returncode == KILLED
     other = resolved(optimizer={"name": "adam", "lr": 2e-4, "weight_decay": 1e-4})
@@ -227,7 +220,6 @@ def test_a_changed_recipe_trusts_no_old_checkpoint(undisturbed, cell, tmp_path):
         assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_a_case_that_is_not_finite_is_named(undisturbed, cell, tmp_path):
     broken = Cell(Path(shutil.copytree(cell.cases, tmp_path / "cases")), cell.folder)
     case = Store(broken.cases).split("train")[1]
@@ -247,7 +239,6 @@ def test_a_case_that_is_not_finite_is_named(undisturbed, cell, tmp_path):
     assert_equal(broken, undisturbed)
 
 
-@EXTENDED
 @pytest.mark.parametrize(
     ("fault", "place"),
     [
@@ -266,7 +257,6 @@ def test_weights_that_are_not_finite_are_never_kept(undisturbed, cell, fault, pl
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_memory_that_runs_out_gives_what_the_right_micro_batch_gives(cell, tmp_path):
     result = cell.run("run_out_of_memory")
     assert result.returncode == 0, result.stderr
@@ -279,7 +269,6 @@ def test_memory_that_runs_out_gives_what_the_right_micro_batch_gives(cell, tmp_p
     assert facts[0]["recipe"]["batch"] == 8
 
 
-@EXTENDED
 def test_a_loader_process_that_dies_is_named(undisturbed, cell):
     result = cell.run("lose_a_worker", machine={"workers": 1})
     assert result.returncode == 1
@@ -290,7 +279,6 @@ def test_a_loader_process_that_dies_is_named(undisturbed, cell):
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_shared_memory_that_is_full_for_real_is_named(undisturbed, cell):
     """A /dev/shm of 64 kB, which a batch of eight does not fit into."""
     space = ("unshare", "--map-root-user", "--mount", "bash", "-c")
@@ -307,7 +295,6 @@ def test_shared_memory_that_is_full_for_real_is_named(undisturbed, cell):
     assert_equal(cell, undisturbed)
 
 
-@EXTENDED
 def test_a_gpu_that_disappears_is_named(undisturbed, cell):
     result = cell.run("lose_the_gpu")
     assert result.returncode == 1

@@ -55,6 +55,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
         assert size(out / panel["errors"]) == size(out / panel["file"])
 
 
+@pytest.mark.extended
 def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
         figures.write(layout[0], layout[1], {}, tmp_path / name)

@@ -20,6 +20,8 @@ import pytest
 
 from tests.index import Index, folder_of, served
 
+pytestmark = pytest.mark.extended
+
 SCRIPT = Path(__file__).parent.parent / "workflow/envs/install.py"
 DROPPED = ("PIP_", "UV", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 TOOLS = ["", *([uv] if (uv := shutil.which("uv")) else [])]

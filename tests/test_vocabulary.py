@@ -40,6 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_metric_that_is_accepted_is_shown_wherever_metrics_are(site, name):
     metric = METRICS[name]

@@ -168,6 +168,7 @@ class TestImproves:
         assert row["verdict"] == "undecided"
         assert row["missing"] == "not in this run's grid: 1, acdc/transunet"
 
+    @pytest.mark.extended
     def test_no_mean_over_mm_and_pixels(self):
         scores = scored({"mtunet": -0.5, "merit": -0.5})
         other = scores.assign(dataset="isic2018", unit="pixel")

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.extended
+
 ROOT = Path(__file__).parents[2]
 COPIED = ("salstm", "baselines", "workflow", "profiles", "tests", "Snakefile", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "golden", "slurm")

@@ -112,6 +112,7 @@ def quick(cell: tuple[str, str]) -> Any:
     return pytest.param(cell, marks=marks, id="-".join(cell))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("cell", [quick(cell) for cell in CELLS])
 def test_five_steps_have_the_losses_of_the_authors_loop(
     published, cell, cases_folder, colour_folder, tmp_path

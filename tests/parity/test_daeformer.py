@@ -30,6 +30,7 @@ def random(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check(NAME)
 

@@ -13,6 +13,7 @@ from tests.parity import counts
 pytestmark = pytest.mark.parity
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("dcsaunet")
 

@@ -58,6 +58,7 @@ def test_logits_are_the_authors_map_enlarged_without_aligned_corners(network):
     torch.testing.assert_close(rows, expected[:, :, 0])
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("esfpnet")
 

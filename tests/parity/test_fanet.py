@@ -71,6 +71,7 @@ def test_auxiliary_outputs_are_the_authors():
         assert difference < tolerance
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("fanet")
 

@@ -41,6 +41,7 @@ def weights_file(path: Path, *, without: str = "", extra: str = "") -> dict[str,
     return values
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("fcbformer")
 

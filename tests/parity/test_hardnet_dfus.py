@@ -78,6 +78,7 @@ def plain_entry(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.as_tensor(z, dtype=torch.float32)
 
 
+@pytest.mark.extended
 def test_auxiliary_outputs_are_the_authors():
     network = make(384, auxiliary=True)
     theirs = {n: plain_entry(n, s, 1000 + i) for i, (n, s) in enumerate(shapes().items())}
@@ -98,6 +99,7 @@ def test_auxiliary_outputs_are_the_authors():
         assert difference < tolerance
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("hardnet_dfus")
 

@@ -34,6 +34,7 @@ def maps(height: int, width: int) -> list[torch.Tensor]:
     return [torch.arange(math.prod(shape), dtype=torch.float64).view(shape) for shape in shapes]
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check(NAME)
 

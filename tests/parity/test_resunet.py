@@ -18,6 +18,7 @@ def build(**options) -> torch.nn.Module:
     return baselines.build("resunet", out_channels=2, image_size=64, **options).eval()
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("resunet")
 

@@ -38,6 +38,7 @@ def weights(*, without: str = "", extra: str = "") -> dict[str, Tensor]:
     return {n: torch.tensor(float(i)).expand(shape) for i, (n, shape) in enumerate(shapes.items())}
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("ssformer")
 

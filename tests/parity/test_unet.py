@@ -11,6 +11,7 @@ from tests.parity import authors, counts
 pytestmark = pytest.mark.parity
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("unet")
 

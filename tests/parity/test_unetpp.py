@@ -23,6 +23,7 @@ def test_the_main_logits_need_no_auxiliary_heads():
         assert torch.equal(supervised.eval()(x), plain.eval()(x))
 
 
+@pytest.mark.extended
 def test_counts_match_the_authors():
     counts.check("unetpp")
 

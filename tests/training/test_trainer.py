@@ -87,7 +87,7 @@ class Stop(BaseException):
     """A kill in mid-epoch, as far as the trainer can tell."""
 
 
-@pytest.mark.parametrize("variant", ["plain", "salstm"])
+@pytest.mark.parametrize("variant", ["plain", pytest.param("salstm", marks=pytest.mark.extended)])
 def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
     cases_folder, recipe, tmp_path, monkeypatch, variant
 ):

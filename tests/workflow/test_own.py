@@ -50,6 +50,7 @@ def salstm(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
+@pytest.mark.extended
 def test_they_are_planned_looked_at_and_checked(folder):
     files = ("--config", "config.yaml", "tiny.yaml")
     shown = salstm(folder, "doctor", *files)

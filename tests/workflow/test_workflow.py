@@ -121,6 +121,7 @@ def test_a_missing_raw_folder_is_named_with_the_cure(folder):
     assert not (folder / "results/tiny/acdc/raw.json").exists()
 
 
+@pytest.mark.extended
 def test_a_label_that_names_no_class_is_refused_and_leaves_nothing(folder):
     import nibabel
     import numpy as np
