@@ -110,11 +110,11 @@ def cell(cases_folder: Path, tmp_path: Path) -> Cell:
     ("fault", "after"),
     [
         ("kill_in_mid_epoch", 1),
-        pytest.param("kill_in_evaluation", 1),
-        pytest.param("kill_while_the_checkpoint_is_written", 1),
-        pytest.param("kill_between_the_renames", 1),
-        pytest.param("kill_while_results_are_written", 3),
-        pytest.param("kill_between_a_link_and_its_name", 3),
+        ("kill_in_evaluation", 1),
+        ("kill_while_the_checkpoint_is_written", 1),
+        ("kill_between_the_renames", 1),
+        ("kill_while_results_are_written", 3),
+        ("kill_between_a_link_and_its_name", 3),
     ],
 )
 def test_after_kill_9_the_same_command_goes_on(undisturbed, cell, fault, after):

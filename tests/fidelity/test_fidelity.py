@@ -107,8 +107,8 @@ def colour_folder(tmp_path_factory) -> Path:
 
 
 def quick(cell: tuple[str, str]) -> Any:
-    """The large networks take seconds each."""
-    marks = [] if cell[1] in QUICK else [pytest.mark.extended]
+    """The large networks take minutes each on a small machine, and up to 12 GB."""
+    marks = [] if cell[1] in QUICK else [pytest.mark.slow]
     return pytest.param(cell, marks=marks, id="-".join(cell))
 
 

@@ -147,7 +147,7 @@ def training_options(wildcards):
     names = (
         "--dataset {dataset} --baseline {baseline} --variant {variant} --seed {seed}"
     )
-    fold = f" --fold {wildcards.fold.removeprefix('/fold')}" if wildcards.fold else ""
+    fold = f" --fold {wildcards.fold.rpartition('fold')[2]}" if wildcards.fold else ""
     return f"{names.format(**wildcards)}{fold} {own_of(wildcards)}".strip()
 
 
