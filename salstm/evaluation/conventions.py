@@ -140,7 +140,7 @@ CONVENTIONS: dict[str, Convention] = {
         "native",
         penalty,
         "All slices in native size, in mm where the spacing is known; a missed or invented organ "
-        "counts Dice 0 and HD95 the diagonal of the image, an absent one is left out.",
+        "counts Dice 0 and HD95 the diagonal of the image, a correct empty prediction Dice 1 and HD95 0.",
     ),
 }
 
