@@ -19,12 +19,14 @@ def digests(image: np.ndarray) -> Digests:
     Args:
         image: ``(D, H, W)`` or ``(D, H, W, 3)``.
     """
-    kind = f"{image.dtype.str} {image.shape[1:]}".encode()
-    return tuple(
-        hashlib.sha256(kind + np.ascontiguousarray(frame).tobytes()).digest()
-        for frame in image
-        if frame.min() != frame.max()
-    )
+    kind = hashlib.sha256(f"{image.dtype.str} {image.shape[1:]}".encode())
+    found = []
+    for frame in image:
+        if frame.min() != frame.max():
+            hashed = kind.copy()
+            hashed.update(np.ascontiguousarray(frame))
+            found.append(hashed.digest())
+    return tuple(found)
 
 
 def united(cases: Sequence[Case], frames: Sequence[Digests]) -> dict[str, str]:
