@@ -24,7 +24,7 @@ def digests(image: np.ndarray) -> Digests:
     for frame in image:
         if frame.min() != frame.max():
             hashed = kind.copy()
-            hashed.update(np.ascontiguousarray(frame))
+            hashed.update(np.ascontiguousarray(frame).data)
             found.append(hashed.digest())
     return tuple(found)
 
