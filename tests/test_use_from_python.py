@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/use-from-python.md"
 
 
+@pytest.mark.extended
 def test_the_page_trains_predicts_and_scores(tmp_path, monkeypatch, capsys):
     (tmp_path / "config.yaml").symlink_to(ROOT / "config.yaml")
     monkeypatch.chdir(tmp_path)

@@ -22,11 +22,19 @@ def digests(image: np.ndarray) -> Digests:
     kind = hashlib.sha256(f"{image.dtype.str} {image.shape[1:]}".encode())
     found = []
     for frame in image:
-        if frame.min() != frame.max():
+        if not _plain(frame):
             hashed = kind.copy()
             hashed.update(np.ascontiguousarray(frame).data)
             found.append(hashed.digest())
     return tuple(found)
+
+
+def _plain(frame: np.ndarray) -> bool:
+    """Whether a frame is of one value all over; most are told from their corner and their middle."""
+    middle = tuple(side // 2 for side in frame.shape)
+    if frame[(0,) * frame.ndim] != frame[middle]:
+        return False
+    return bool(frame.min() == frame.max())
 
 
 def united(cases: Sequence[Case], frames: Sequence[Digests]) -> dict[str, str]:

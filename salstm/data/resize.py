@@ -14,6 +14,7 @@ import numpy as np
 
 _BLOCK = 32  # rows of the result of one product
 _NOTHING = 1e-18  # weights below it are left out: rounding alone is larger
+_AT_ONCE = 2**20  # values (8 MiB) made float64 once, not for each band: the bands overlap
 
 
 def resize(array: np.ndarray, height: int, width: int, order: int) -> np.ndarray:
@@ -106,9 +107,11 @@ def _positions(old: int, new: int) -> np.ndarray:
 def _along_rows(array: np.ndarray, height: int, order: int) -> np.ndarray:
     """Resize the last axis but one: ``(..., H, W)`` of any type to float64 ``(..., height, W)``."""
     result = np.empty((*array.shape[:-2], height, array.shape[-1]))
+    if array.size <= _AT_ONCE:
+        array = array.astype(np.float64, copy=False)
     first = 0
     for reach, block in _blocks(array.shape[-2], height, order):
-        rows = array[..., reach, :].astype(np.float64)
+        rows = array[..., reach, :].astype(np.float64, copy=False)
         np.matmul(block, rows, out=result[..., first : first + len(block), :])
         first += len(block)
     return result

@@ -23,7 +23,9 @@ def images(name: str, channels: int, batch: int = 2) -> torch.Tensor:
     return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize(("channels", "outputs"), [(1, 2), (3, 64)])
+@pytest.mark.parametrize(
+    ("channels", "outputs"), [(1, 2), pytest.param(3, 64, marks=pytest.mark.extended)]
+)
 @pytest.mark.parametrize("name", baselines.names())
 def test_gives_logits_at_input_size_and_gradients_to_every_parameter(name, channels, outputs):
     network = make(name, channels, outputs)
@@ -48,6 +50,7 @@ def test_gives_logits_at_input_size_and_gradients_to_every_parameter(name, chann
         assert logits.min() < 0 or logits.max() > 1, "looks like probabilities, not logits"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", baselines.names())
 def test_auxiliary_outputs_come_in_training_only(name):
     count = baselines.card(name)["auxiliary"]["outputs"]
@@ -66,6 +69,7 @@ def test_auxiliary_outputs_come_in_training_only(name):
     assert isinstance(network.eval()(x), torch.Tensor)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", baselines.names())
 def test_same_seed_gives_the_same_network_and_two_networks_share_nothing(name):
     state = torch.get_rng_state()
@@ -80,6 +84,7 @@ def test_same_seed_gives_the_same_network_and_two_networks_share_nothing(name):
     assert not pointers & {value.data_ptr() for value in second.parameters()}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", baselines.names())
 def test_building_leaves_the_generator_to_the_caller(name):
     torch.manual_seed(4)
@@ -90,6 +95,7 @@ def test_building_leaves_the_generator_to_the_caller(name):
     assert not torch.equal(first, torch.rand(1)), "build seeds the global generator"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", baselines.names())
 def test_channels_innermost_is_the_same_function(name):
     """As predictions on a CPU and ``machine.channels_last`` run it."""

@@ -210,6 +210,7 @@ def test_copies_and_state_dicts_hold_everything(variant):
     assert {key.split(".")[0] for key in twin.state_dict()} <= {"network", "head"}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_bfloat16_autocast_stays_near_float32(variant):
     model, x = build(variant).float().eval(), draw(2, 3, 2, 24, 24).float()

@@ -86,6 +86,7 @@ def test_one_channel_stands_for_three(network):
         torch.testing.assert_close(network.forward(gray), three)  # forward: built for 3, checked
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_pretrained_weights_land_where_they_belong(tmp_path: Path, suffix: str):
     path = tmp_path / f"mit_b4.{suffix}"
@@ -100,6 +101,7 @@ def test_pretrained_weights_land_where_they_belong(tmp_path: Path, suffix: str):
     assert all((ours[name] == theirs[name].flatten()[0]).all() for name in ours)
 
 
+@pytest.mark.extended
 def test_wrong_weights_are_explained(tmp_path: Path):
     url = baselines.card("esfpnet")["weights"]["url"]
     with pytest.raises(FileNotFoundError, match=re.escape(url)):

@@ -52,6 +52,7 @@ def other_fill(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return torch.as_tensor(offset + 0.1 * z)
 
 
+@pytest.mark.extended
 def test_auxiliary_outputs_are_the_authors():
     golden = authors.load("fanet")
     entries = {}

@@ -46,6 +46,7 @@ def test_windows_follow_the_size():
         assert windows == {(size // 32, size // 32)}
 
 
+@pytest.mark.extended
 def test_outputs_add_up_to_the_logits():
     network = baselines.build("merit", in_channels=1, out_channels=3, image_size=96, auxiliary=True)
     assert isinstance(network, Merit)

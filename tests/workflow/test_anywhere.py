@@ -104,6 +104,7 @@ def test_from_another_folder_from_fetch_to_report(folder):
     assert (folder / "results/tiny/isic2018/unet/plain/seed0/run.json").is_file()
 
 
+@pytest.mark.extended
 def test_a_config_yaml_of_the_working_folder_is_laid_over_the_shipped_one(folder):
     (folder / "mine.yaml").rename(folder / "config.yaml")
     place = ("-n", "isic2018", "-s", ROOT / "Snakefile")

@@ -12,13 +12,16 @@ ROUNDING = 1e-3
 
 
 def as_labels(path: Path, array: np.ndarray, allowed: range) -> np.ndarray:
-    """Labels as uint8, whatever number type the file has.
+    """Labels as uint8, whatever number type the file has; the array itself where it is that already.
 
     Raises:
         ValueError: values that are not allowed; the message names the file, the values in all their
             digits, and the cure.
     """
-    rounded = array if array.dtype.kind in "bui" else np.rint(array)
+    whole = array.dtype.kind in "bui"
+    if whole and array.size and array.min() >= allowed.start and array.max() < allowed.stop:
+        return array.astype(np.uint8, copy=False)
+    rounded = array if whole else np.rint(array)
     wrong = (rounded < allowed.start) | (rounded >= allowed.stop)
     if rounded is not array:
         wrong |= np.abs(array - rounded) > ROUNDING
