@@ -26,7 +26,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset="|".join(config["datasets"]),
-    baseline="|".join(NETWORKS),
+    baseline="|".join([*NETWORKS, *config["networks"]]),
     variant="|".join(config["variants"]),
     seed=r"\d+",
     # Nothing where a cell is one training.

@@ -9,17 +9,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import keyword
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salstm import vocabulary
+from salstm.libraries import has_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent
+LIBRARY_CARDS: dict[str, dict[str, Any]] = {}
+"""Of networks that libraries bring, by name, as far as this process was told."""
 
 
 @cache
@@ -53,9 +56,17 @@ def card(name: str) -> dict[str, Any]:
     """The network's card: paper, code, licence, sizes, counts, weights, published numbers, deviations."""
     import yaml
 
+    if name in LIBRARY_CARDS:
+        return LIBRARY_CARDS[name]
     # The C parser reads as the Python one does, six times faster: a plan reads every card.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load((FOLDER / check(name) / "card.yaml").read_text(encoding="utf-8"), loader)
+
+
+def register(cards: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make the cards of networks that libraries bring known; ``salstm.contract`` makes them."""
+    LIBRARY_CARDS.update({name: dict(one) for name, one in cards.items()})
+    card.cache_clear()
 
 
 def check_size(name: str, height: int, width: int) -> None:
@@ -84,6 +95,9 @@ def problems(name: str, recipe: Any, pieces: list[int]) -> Iterator[tuple[str, s
     Yields:
         The key of the recipe, and what is wrong.
     """
+    if recipe.network is not None:
+        yield from _of_library(name, recipe)
+        return
     facts = card(name)
     smallest = facts["input"].get("smallest_batch", 1)
     sides = recipe.scales or (recipe.size, recipe.side)
@@ -121,7 +135,8 @@ def build(
         out_channels: channels of the logits: classes, or 64 under a module.
         image_size: side of the square input in pixels.
         **options: the folder's own options, such as ``auxiliary`` (extra outputs in training mode)
-            or ``pretrained`` (path of the backbone's weights, ``card.yaml`` says which file).
+            or ``pretrained`` (path of the backbone's weights, ``card.yaml`` says which file). With ``source``
+            a library brings the network, whatever its name (``baselines.libraries``).
 
     Returns:
         A module from ``(B, in_channels, H, W)`` float to logits ``(B, out_channels, H, W)``; in training
@@ -131,19 +146,23 @@ def build(
         ValueError: unknown name, a size or channel count that the network cannot take.
         TypeError: an option that the network does not have; the message lists those it has.
     """
-    check(name)
+    library = "source" in options
+    if not library:
+        check(name)
     if in_channels not in (1, 3):
         raise ValueError(f"{name}: in_channels is {in_channels}; 1 and 3 are allowed")
     if out_channels < 1:
         raise ValueError(f"{name}: out_channels is {out_channels}; it must be at least 1")
-    check_size(name, image_size, image_size)
-    folder = importlib.import_module(f"baselines.{name}")
+    if not library:
+        check_size(name, image_size, image_size)
+    folder = importlib.import_module(f"baselines.{'libraries' if library else name}")
     known = set(inspect.signature(folder.build).parameters)
     allowed = sorted(known - {"in_channels", "out_channels", "image_size"})
     if unknown := sorted(set(options) - known):
         raise TypeError(f"{name}: unknown option {unknown[0]!r}; it has {allowed or 'no options'}")
     network = folder.build(in_channels, out_channels, image_size, **options)
-    network.register_forward_pre_hook(_InputCheck(name, in_channels, image_size))
+    if not library:  # those check what comes in themselves
+        network.register_forward_pre_hook(_InputCheck(name, in_channels, image_size))
     return network
 
 
@@ -154,6 +173,14 @@ def from_authors(name: str, entries: dict[str, Tensor]) -> dict[str, Tensor]:
         KeyError: an entry that the authors' model does not have, or one that is missing.
     """
     return importlib.import_module(f"baselines.{check(name)}").from_authors(entries)
+
+
+def _of_library(name: str, recipe: Any) -> Iterator[tuple[str, str]]:
+    """What a network of a library does not take, before it is built."""
+    if recipe.auxiliary:
+        yield "auxiliary", f"{name} is trained on its main output alone; set it to false"
+    if recipe.pretrained and not has_weights(recipe.network):
+        yield "pretrained", f"{name}: its library has no weights to start from; set it to false"
 
 
 def _importable(name: str) -> str:

@@ -22,6 +22,7 @@ log = logging.getLogger("salstm")
 
 EXPECTED_ERRORS = (ValueError, KeyError, OSError, RuntimeError)
 OWN = "datasets of your own, JSON: by name their keys of config.yaml"
+CARDS = "networks that libraries bring, JSON: by name their cards"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             signal.signal(number, _terminated)
     try:
         own.register(args.own)
+        _register(args.cards)
         args.run(args)
     except KeyboardInterrupt:
         log.warning("interrupted; the same command goes on where this one stopped")
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=function.__doc__)
         command.add_argument("--log", type=Path, help="file to log to as well")
         command.add_argument("--own", type=json.loads, default="{}", help=OWN)
+        command.add_argument("--cards", type=json.loads, default="{}", help=CARDS)
         for option, settings in OPTIONS[function.__name__].items():
             command.add_argument(option, **settings)
         command.set_defaults(run=function)
@@ -111,7 +114,8 @@ def train(args: argparse.Namespace) -> None:
     with devices.claim(devices.lock_folder(), devices.shared()):
         from salstm import jobs
 
-        build = builder(args.baseline, args.weights if args.recipe.pretrained else None)
+        published = args.weights if args.recipe.pretrained else None
+        build = builder(args.baseline, published, args.recipe.network)
         options = {**_machine(args), "machine": args.machine}
         paths = {"cases": args.cases, "out": args.out}
         jobs.train(build, _identity(args), args.recipe, **paths, **options)
@@ -245,6 +249,25 @@ def plan(args: argparse.Namespace) -> None:
     sys.stdout.write(plan.table(plan.plan(checked, _cards(), results, figures), figures))
 
 
+def examine(args: argparse.Namespace) -> None:
+    """Build and run networks of libraries as a grid wants them, count them, write their cards: a plan asks it."""
+    from functools import partial
+
+    import baselines
+    from baselines import libraries
+    from salstm import examination
+    from salstm.files import read_json, write_json
+
+    wanted = read_json(args.asked)
+
+    def build(channels: int, outputs: int, size: int, source: dict[str, Any]) -> Any:
+        make = partial(baselines.build, source["from"], source=source)
+        return make(in_channels=channels, out_channels=outputs, image_size=size)
+
+    found = examination.examine(wanted, build, libraries.told, libraries.is_fixed)
+    write_json(args.out, found)
+
+
 def weights(args: argparse.Namespace) -> None:
     """Find a backbone's published weights under data/weights, or download them."""
     import baselines
@@ -270,12 +293,15 @@ def import_weights(args: argparse.Namespace) -> None:
     )
 
 
-def builder(baseline: str, published: Path | None = None) -> Any:
+def builder(
+    baseline: str, published: Path | None = None, network: dict[str, Any] | None = None
+) -> Any:
     """``baselines.build`` for one network.
 
     Args:
         baseline: the network.
         published: folder of the backbone's published weights, which the network then starts from.
+        network: the recipe's, where a library brings it, and its weights.
     """
     from functools import partial
 
@@ -283,6 +309,8 @@ def builder(baseline: str, published: Path | None = None) -> Any:
 
     if published is None:
         return partial(baselines.build, baseline)
+    if network is not None:
+        return partial(baselines.build, baseline, pretrained=True)
     from salstm.data.acquire.weights import locate
 
     file = locate(published, baselines.card(baseline)["weights"])
@@ -294,16 +322,25 @@ def _checked(paths: list[Path]) -> dict[str, Any]:
     from functools import reduce
 
     import baselines
-    from salstm import config
+    from salstm import config, contract
 
     laid = reduce(config.merge, map(config.load, paths))
-    return config.checked(laid, baselines.names(), baselines.problems)
+    checked = config.checked(laid, baselines.names(), baselines.problems)
+    _register(contract.cards(checked))
+    return checked
+
+
+def _register(cards: dict[str, Any]) -> None:
+    if cards:
+        import baselines
+
+        baselines.register(cards)
 
 
 def _cards() -> dict[str, Any]:
     import baselines
 
-    return {name: baselines.card(name) for name in baselines.names()}
+    return {name: baselines.card(name) for name in (*baselines.names(), *baselines.LIBRARY_CARDS)}
 
 
 def _identity(args: argparse.Namespace) -> dict[str, Any]:
@@ -360,6 +397,7 @@ COMMANDS = (
     networks,
     doctor,
     plan,
+    examine,
     weights,
     import_weights,
 )

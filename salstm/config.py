@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from salstm import recipes, schemas, vocabulary
+from salstm import libraries, recipes, schemas, vocabulary
 from salstm.data import own
 from salstm.data.datasets import DATASETS
 from salstm.schemas import nearest
@@ -65,7 +65,8 @@ def checked(
         accepts: as ``salstm.recipes.problems`` wants it; nothing is asked of the networks without it.
 
     Returns:
-        A new configuration with every default filled in. Datasets of one's own that it declares are in the
+        A new configuration with every default filled in; networks of libraries are in its ``networks``, and the grid
+        has their names. Datasets of one's own that it declares are in the
         registry from then on (``salstm.data.own``).
 
     Raises:
@@ -79,6 +80,7 @@ def checked(
     ]
     if not problems:
         problems = [
+            *libraries.declare(filled, networks),
             *_unknown_networks(filled, networks),
             *_without_function(filled),
             *_expand_raw(filled),
@@ -160,12 +162,13 @@ def _expand_raw(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _unknown_networks(config: dict[str, Any], networks: tuple[str, ...]) -> Iterator[str]:
+    known = (*networks, *config["networks"])
     for dataset, chosen in config["grid"].items():
         for name in chosen:
-            if name not in networks:
+            if name not in known and ":" not in name:  # of a line, it is said already what is wrong
                 yield (
-                    f"grid.{dataset}: no network {name!r} under baselines/{nearest(name, networks)} "
-                    f"Available: {', '.join(networks)}"
+                    f"grid.{dataset}: no network {name!r} under baselines/{nearest(name, known)} "
+                    f"Available: {', '.join(known)}; of a library: library:Name, such as monai:SegResNet"
                 )
 
 

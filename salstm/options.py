@@ -215,6 +215,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **THREADS,
         **DEVICE,
     },
+    "examine": {
+        "asked": {"type": Path, "help": "what salstm.contract asks, JSON"},
+        "out": {"type": Path, "help": "the answer, JSON"},
+    },
     "weights": {
         **BASELINE,
         "--folder": {

@@ -31,15 +31,22 @@ Positive = Annotated[float, Rule(exclusiveMinimum=0)]
 NotNegative = Annotated[float, Rule(minimum=0)]
 Share = Annotated[float, Rule(exclusiveMinimum=0, exclusiveMaximum=1)]
 
-_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string", type(None): "null"}
+_TYPES = {
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    str: "string",
+    dict: "object",
+    type(None): "null",
+}
 
 
 def schema(hint: Any) -> dict[str, Any]:
     """An annotation as JSON schema.
 
     Args:
-        hint: int, float, bool, str, None, Choice; a Literal; a tuple of any length; a named tuple; a union of these;
-            each of them also in Annotated with rules.
+        hint: int, float, bool, str, dict, None, Choice; a Literal; a tuple of any length; a named tuple; a union of
+            these; each of them also in Annotated with rules.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:

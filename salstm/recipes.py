@@ -148,6 +148,10 @@ class Recipe:
         Wiring | None,
         _about("What a module reads where there is one frame: it thrice, or its patches in turn."),
     ] = None
+    network: Annotated[
+        dict | None,
+        _about("The network, where a library brings it: from, arguments; salstm/libraries.py."),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse keys that do not fit each other, however the recipe came to be."""
@@ -185,7 +189,7 @@ class Recipe:
         return self.optimizer.parameters["lr"]
 
 
-RESOLVED = ("frames",)
+RESOLVED = ("frames", "network")
 """Keys that no layer gives."""
 
 
@@ -200,7 +204,7 @@ def resolve(config: Mapping[str, Any], dataset: str, baseline: str, variant: str
     What does not act is left out, so that changing it retrains nothing: ``attention_size`` without a module,
     ``border`` where a network sees one frame, ``wiring`` where it sees three. Auxiliary outputs are off under a module:
     the loss is on the module's output alone. ``frames`` is added: what the network sees, 1 for ``plain``, else the
-    dataset's.
+    dataset's; and ``network``, where a library brings it.
 
     Raises:
         RecipeError: keys that do not fit each other; ``salstm.config.checked``, which comes first, says where.
@@ -413,6 +417,8 @@ def _resolved(
     if variant != PLAIN:
         recipe["auxiliary"] = False
     recipe["frames"] = 1 if variant == PLAIN else config["datasets"][dataset]["frames"]
+    if network := config.get("networks", {}).get(baseline):
+        recipe["network"] = network
     if recipe["frames"] == 1:
         recipe.pop("border", None)
     if recipe["frames"] == 3 or not VARIANTS[variant].recurrent:

@@ -20,7 +20,7 @@ Handler = Callable[[list[Any], list[Any]], Counter[str]]
 # A few operations for each element that they read or write, whatever the parameters: functions of
 # one number, arithmetic, reductions, norms, pooling, resampling.
 LIGHT = """
-    abs celu clamp clamp_max clamp_min cos elu erf exp expm1 gelu glu hardsigmoid hardswish hardtanh
+    abs ceil celu clamp clamp_max clamp_min cos elu erf exp expm1 gelu glu hardsigmoid hardswish hardtanh
     leaky_relu log log1p log_sigmoid log_softmax mish neg pow prelu reciprocal relu relu6 rsqrt selu
     sigmoid sign silu sin softmax softplus sqrt square tanh
     add addcdiv addcmul div fmod isnan le lerp logical_and logical_not logical_or lt maximum minimum

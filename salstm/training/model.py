@@ -56,6 +56,8 @@ def assemble(
     options = dict(options or {})
     if recipe.auxiliary:
         options["auxiliary"] = True
+    if recipe.network is not None:
+        options["source"] = recipe.network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(

@@ -9,7 +9,8 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import columns, devices, limits, provenance, recipes, vocabulary
+from salstm import columns, contract, devices, libraries, limits, provenance, recipes
+from salstm import vocabulary
 from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets, own
 from salstm.data.acquire import listing
@@ -34,9 +35,11 @@ try:
     config = configuration.checked(
         configuration.merge(SHIPPED, config), NETWORKS, baselines.problems
     )
-except configuration.ConfigError as error:
+    LIBRARY_CARDS = contract.cards(config)
+except (configuration.ConfigError, contract.ContractError) as error:
     raise WorkflowError(str(error)) from None
 
+baselines.register(LIBRARY_CARDS)
 PATHS = Paths(config)
 CELL, TRAINING = PATHS.cell, PATHS.training
 WEIGHTS = [f"{TRAINING}/{selection}.safetensors" for selection in vocabulary.SELECTIONS]
@@ -104,8 +107,12 @@ def own_of(wildcards):
 
 
 def own_of_report(wildcards):
-    """As own_option, of the datasets of a report."""
-    return own_option(*PATHS.datasets(wildcards.edition), shown=True)
+    """As own_option, of the datasets of a report, with the cards of those among its networks that libraries bring."""
+    chosen = PATHS.datasets(wildcards.edition)
+    named = {one for dataset in chosen for one in config["grid"][dataset]}
+    cards = {name: card for name, card in LIBRARY_CARDS.items() if name in named}
+    told = f"--cards {shlex.quote(json.dumps(cards))}" if cards else ""
+    return f"{own_option(*chosen, shown=True)} {told}".strip()
 
 
 def changes_of(wildcards):
@@ -229,14 +236,24 @@ def code_of(*roots):
     """Param: hash of the code that is reached from these; the wildcards of the job stand in their names."""
     if not any("{" in one for one in roots):
         return fingerprint(*roots)
-    return lambda wildcards: fingerprint(*named_roots(roots, wildcards))
+    return lambda wildcards: with_library(
+        wildcards.get("baseline"), fingerprint(*named_roots(roots, wildcards))
+    )
 
 
 def named_roots(roots, wildcards):
     """Roots of a fingerprint with the job's names; a dataset of one's own has no entry that is written out."""
     if wildcards["dataset"] not in own.BUILT_IN:
         roots = [one.replace(DATASET, f"{ENTRIES}[]") for one in roots]
+    if wildcards.get("baseline") in config["networks"]:
+        roots = [one.replace(NETWORK, "baselines.libraries") for one in roots]
     return [one.format(**wildcards) for one in roots]
+
+
+def with_library(baseline, code):
+    """A fingerprint; of a network that a library brings with the library's version, which decides its numbers."""
+    network = config["networks"].get(baseline)
+    return f"{code} {libraries.version(network)}" if network else code
 
 
 def code_of_data(*roots):
@@ -270,7 +287,7 @@ def code_of_cell(dataset, baseline, variant):
         f"{OPTIMIZERS}[{recipe.optimizer.name}]",
     )
     cell = {"dataset": dataset, "baseline": baseline, "variant": variant}
-    return fingerprint(*named_roots(roots, cell))
+    return with_library(baseline, fingerprint(*named_roots(roots, cell)))
 
 
 def code_of_training(wildcards):
@@ -281,13 +298,15 @@ def code_of_training(wildcards):
 def weights_of(wildcards):
     """The backbone's weights that the recipe starts from, fetched before the training."""
     recipe = resolved(wildcards.dataset, wildcards.baseline, vocabulary.PLAIN)
-    return f"data/weights/{wildcards.baseline}" if recipe.pretrained else []
+    wanted = recipe.pretrained and recipe.network is None  # a library loads its own
+    return f"data/weights/{wildcards.baseline}" if wanted else []
 
 
 def code_of_stack(wildcards):
     """Param: as code_of, with the heads of the modules that are stacked."""
-    names = ("salstm.jobs:sparsity", f"baselines.{wildcards.baseline}", *UNTRAINED)
-    return fingerprint(*names, *heads(*PATHS.stacked(wildcards.dataset)[1]))
+    names = ("salstm.jobs:sparsity", NETWORK, *UNTRAINED)
+    roots = (*names, *heads(*PATHS.stacked(wildcards.dataset)[1]))
+    return code_of(*roots)(wildcards)
 
 
 def grid_of(wildcards):

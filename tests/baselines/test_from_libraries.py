@@ -1,0 +1,158 @@
+"""Networks of the libraries themselves: built, run, counted and carded as a plan does, and what is wrong named before a job."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import baselines
+from baselines import libraries as built
+from salstm import cli, config, contract, libraries
+from salstm.modules import attach
+
+pytestmark = [pytest.mark.extended, pytest.mark.filterwarnings("ignore::Warning")]
+
+ROOT = Path(__file__).parents[2]
+LINES = (
+    "monai:SegResNet(init_filters=8)",
+    "monai:AttentionUnet(channels=[8,16,32], strides=[2,2])",
+    "monai:SwinUNETR(feature_size=12)",
+    "monai:BasicUNet",
+    "smp:Unet(encoder_name=resnet18)",
+    "smp:UnetPlusPlus(encoder_name=mobilenet_v2)",
+    "smp:DeepLabV3Plus(encoder_name=resnet18)",
+    "smp:Segformer(encoder_name=mit_b0)",
+    "torchvision:lraspp_mobilenet_v3_large",
+    "timm:resnet18",
+    "timm:pvt_v2_b0",
+    "timm:swin_tiny_patch4_window7_224(depths=[1,1,1,1])",
+)
+
+
+def examined(tmp_path: Path, *lines: str, size: int = 64, **change) -> dict:
+    """The cards of a grid with these lines, asked as a plan does but in this process."""
+    paper = config.load(ROOT / "config.yaml")
+    grid = {"synapse": [], "acdc": list(lines), "isic2018": [], "cvc_clinicdb": []}
+    layers = {"overrides": {"size": size, "batch": 2}}
+    laid = config.merge(paper, {"grid": grid, "recipes": layers, **change})
+    checked = config.checked(laid, baselines.names(), baselines.problems)
+    asked, found = tmp_path / "asked.json", tmp_path / "found.json"
+    asked.write_text(json.dumps(contract.asked(checked)))
+    assert cli.main(["examine", str(asked), str(found)]) == 0
+    return json.loads(found.read_text())
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_network_keeps_the_contract_plain_and_under_a_module(line, tmp_path):
+    (one,) = examined(tmp_path, line).values()
+    assert one["problems"] == []
+    card, source = one["card"], libraries.parse(line)
+    network = baselines.build("any", in_channels=1, out_channels=64, image_size=64, source=source)
+    model = attach(network, "salstm", 4).eval()
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, 1, 64, 64)).shape == (1, 4, 64, 64)
+    plain = baselines.build("any", in_channels=1, out_channels=4, image_size=64, source=source)
+    assert card["counts"][0]["parameters"] == sum(p.numel() for p in plain.parameters())
+    assert card["counts"][0]["macs"] > 1e6
+    assert card["paper"]["url"].startswith("https://")
+    assert any(character.isdigit() for character in card["code"]["commit"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("monai:SegResnt", r"monai has no network 'SegResnt', did you mean SegResNet"),
+        ("smp:UNet3", r"smp has no network 'UNet3', did you mean Unet"),
+        ("timm:resnet19", r"timm has no network 'resnet19', did you mean resnet"),
+        ("torchvision:resnet18", r"torchvision has no network 'resnet18'"),
+        ("monai:SegResNet(filters=8)", r"no argument 'filters', did you mean init_filters\?"),
+        ("monai:UNet", r"monai:UNet needs channels, strides as well"),
+        ("smp:Unet(encoder_name=resnet1)", r"smp:Unet refuses its arguments: .*resnet1"),
+        ("timm:resnet18(depth=3)", r"timm:resnet18 as a backbone: .*depth"),
+        ("monai:EfficientNetBN(model_name=efficientnet-b0)", r"is no library:Name|no value|gives"),
+        ("monai:DenseNet121", r"does not take images of 64x64.*gives \(1, 4\).*logits"),
+        ("monai:AHNet", r"does not take images of 64x64"),
+    ],
+)
+def test_a_wrong_name_argument_or_size_is_named(line, message, tmp_path):
+    try:
+        (one,) = examined(tmp_path, line).values()
+        (problem,) = one["problems"]
+    except config.ConfigError as error:
+        problem = str(error)
+    assert "grid.acdc" in problem
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(problem)
+
+
+def test_a_library_loads_weights_only_where_the_recipe_asks(monkeypatch):
+    import timm
+
+    asked: dict = {}
+
+    def offline(*_, **options):
+        asked.update(options)
+        raise OSError("offline")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    for wanted in (False, True):
+        shape = {"in_channels": 3, "out_channels": 2, "image_size": 32, "pretrained": wanted}
+        with pytest.raises(ValueError, match="offline"):
+            baselines.build("x", **shape, source={"from": "timm:resnet18", "arguments": {}})
+        assert asked["pretrained"] is wanted
+
+
+def test_the_libraries_that_can_be_named_are_those_that_can_be_built():
+    assert set(built.BUILDERS) == set(libraries.LIBRARIES)
+    for key, place in built.PLACES.items():
+        assert place in libraries.LIBRARIES[key].places
+
+
+@pytest.mark.parametrize("name", ["os:system", "torch:hub", "subprocess:run"])
+def test_a_recipe_from_elsewhere_can_name_nothing_else(name):
+    with pytest.raises(ValueError, match="no library"):
+        baselines.build(
+            "x",
+            in_channels=1,
+            out_channels=2,
+            image_size=32,
+            source={"from": name, "arguments": {}},
+        )
+    with pytest.raises(ValueError, match="has no network"):
+        baselines.build(
+            "x",
+            in_channels=1,
+            out_channels=2,
+            image_size=32,
+            source={"from": "monai:Sequence", "arguments": {}},
+        )
+
+
+def test_a_plan_stops_before_any_job(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "name: mine\ngrid: {synapse: [], isic2018: ['monai:SegResnt'], acdc: [], cvc_clinicdb: []}\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(ROOT / "Snakefile"),
+        "-d",
+        str(tmp_path),
+    ]
+    command += ["-n", "--quiet", "--configfile", str(mine)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    said = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert (
+        "grid.isic2018: monai_segresnt: monai has no network 'SegResnt', did you mean SegR" in said
+    )
+    assert "rule " not in said
+    assert not (tmp_path / "results").exists()
