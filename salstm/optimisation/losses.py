@@ -174,6 +174,30 @@ def ohem(*, threshold: Share, auxiliary_weight: NotNegative) -> Loss:
     return loss
 
 
+def nnunet() -> Loss:
+    """nnU-Net's: cross entropy minus soft Dice over the whole batch, background left out; deep supervision.
+
+    DC_and_CE_loss of nnU-Net v2 with ``batch_dice``, as it plans for 2D: 1e-5 in numerator and denominator. The outputs
+    weigh 1, 1/2, 1/4, ..., divided by their sum. It goes below zero.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def one(logits: Tensor, label: Tensor) -> Tensor:
+        p = logits.softmax(1)[:, 1:]
+        t = F.one_hot(label, logits.shape[1]).movedim(-1, 1)[:, 1:].to(p)
+        axes = (0, 2, 3)
+        dice = (2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)
+        return _cross_entropy(logits, label) - dice.mean()
+
+    def loss(outputs: Outputs, label: Tensor) -> Tensor:
+        shares = [2.0**-stage for stage in range(len(outputs))]
+        parts = [share * one(output, label) for share, output in zip(shares, outputs, strict=True)]
+        return torch.stack(parts).sum() / sum(shares)
+
+    return loss
+
+
 def _structure(logits: Tensor, label: Tensor, kernel: int, weighted: bool) -> Tensor:
     import torch.nn.functional as F
 
@@ -226,6 +250,7 @@ BY_ACTIVATION: dict[str, dict[str, Callable[..., Loss]]] = {
         "cross_entropy_dice": cross_entropy_dice,
         "mutation": mutation,
         "ohem": ohem,
+        "nnunet": nnunet,
     },
     "sigmoid": {
         "bce": bce,

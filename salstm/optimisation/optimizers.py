@@ -46,12 +46,18 @@ def adamw(
 
 
 def sgd(
-    weights: Weights, *, lr: Positive, weight_decay: NotNegative = 0.0, momentum: NotNegative = 0.0
+    weights: Weights,
+    *,
+    lr: Positive,
+    weight_decay: NotNegative = 0.0,
+    momentum: NotNegative = 0.0,
+    nesterov: bool = False,
 ) -> Optimizer:
-    """Stochastic gradient descent, with momentum if wanted."""
+    """Stochastic gradient descent, with momentum if wanted, also Nesterov's."""
     from torch import optim
 
-    return optim.SGD(weights, lr=lr, weight_decay=weight_decay, momentum=momentum, fused=True)
+    given = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
+    return optim.SGD(weights, **given, fused=True)
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": adam, "adamw": adamw, "sgd": sgd}

@@ -1,4 +1,4 @@
-"""Networks of the libraries themselves: built, run, counted and carded as a plan does, and what is wrong named before a job."""
+"""Networks of the libraries themselves: built, run and counted as a plan does; what is wrong is named before a job."""
 
 from __future__ import annotations
 

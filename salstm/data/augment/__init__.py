@@ -21,6 +21,7 @@ MODULES = {
     "hardnet_dfus": "recipes",
     "fanet": "recipes",
     "esfpnet": "recipes",
+    "nnunet": "nnunet",
 }
 """By name of an augmentation, the module here that has a function of that name; all fit grey and colour frames, one and
 three of them, any classes."""

@@ -19,7 +19,7 @@ from salstm.data.augment import colour, masks, missformer, pillow, recipes
 from tests.data.draws import AUGMENTATIONS, Calls, fills, many, near, window
 
 RGB = ("dcsaunet", "fcbformer", "ssformer", "hardnet_dfus", "fanet", "esfpnet")
-FLOATING = ("dcsaunet", "fcbformer", "missformer")
+FLOATING = ("dcsaunet", "fcbformer", "missformer", "nnunet")
 
 
 def coded() -> tuple[np.ndarray, np.ndarray]:
