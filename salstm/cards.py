@@ -1,4 +1,4 @@
-"""The networks' cards as one table."""
+"""The networks' cards, and the datasets, each as one table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ COLUMNS = (
     *("Network", "Name", "Year", "Paper", "Datasets", "Parameters [M]", "MACs [G]"),
     *("Input [px]", "Weights", "Licence of the authors' code", "Deviations"),
 )
+OF_DATASETS = ("Dataset", "Name", "Classes", "Channels", "Frames of a module", "Licence")
 RIGHT = ("Year", "Parameters [M]", "MACs [G]", "Input [px]", "Deviations")
 LONGEST = 60
 """Characters of a licence that are shown."""
@@ -25,6 +26,20 @@ def table(cards: Mapping[str, Any]) -> str:
     """
     lines = [_line(COLUMNS), _line(["---:" if name in RIGHT else "---" for name in COLUMNS])]
     return "\n".join([*lines, *(_line(_row(name, card)) for name, card in cards.items())])
+
+
+def datasets(entries: Mapping[str, Any]) -> str:
+    """All datasets as a Markdown table, a dataset a row, in the order of the mapping.
+
+    Args:
+        entries: by name, as ``salstm.data.datasets.DATASETS``.
+    """
+    rows = [
+        (one.label, f"`{name}`", ", ".join(one.classes), one.channels, one.frames, one.licence)
+        for name, one in entries.items()
+    ]
+    lines = [_line(OF_DATASETS), _line(["---"] * len(OF_DATASETS))]
+    return "\n".join([*lines, *map(_line, rows)])
 
 
 def _row(name: str, card: Mapping[str, Any]) -> list[str]:

@@ -209,7 +209,29 @@ def networks(args: argparse.Namespace) -> None:
     """Print the table of the networks' cards."""
     from salstm import cards
 
+    if args.config:
+        _checked(args.config)
     sys.stdout.write(cards.table(_cards()) + "\n")
+
+
+def datasets(args: argparse.Namespace) -> None:
+    """Print the datasets that there are, and those that a configuration declares."""
+    from salstm import cards
+    from salstm.data.datasets import DATASETS
+
+    if args.config:
+        _checked(args.config)
+    sys.stdout.write(cards.datasets(DATASETS) + "\n")
+
+
+def new(args: argparse.Namespace) -> None:
+    """Write the files that a network or a dataset of your own begins with."""
+    import baselines
+    from salstm import scaffold
+
+    taken = baselines.names() if args.kind == "network" else (*own.BUILT_IN, *own.TAKEN)
+    written = getattr(scaffold, args.kind)(args.name, Path.cwd(), taken)
+    sys.stdout.write("\n".join(str(path.relative_to(Path.cwd())) for path in written) + "\n")
 
 
 def doctor(args: argparse.Namespace) -> None:
@@ -251,21 +273,12 @@ def plan(args: argparse.Namespace) -> None:
 
 def examine(args: argparse.Namespace) -> None:
     """Build and run networks of libraries as a grid wants them, count them, write their cards: a plan asks it."""
-    from functools import partial
-
-    import baselines
     from baselines import libraries
     from salstm import examination
     from salstm.files import read_json, write_json
 
-    wanted = read_json(args.asked)
-
-    def build(channels: int, outputs: int, size: int, source: dict[str, Any]) -> Any:
-        make = partial(baselines.build, source["from"], source=source)
-        return make(in_channels=channels, out_channels=outputs, image_size=size)
-
-    found = examination.examine(wanted, build, libraries.told, libraries.is_fixed)
-    write_json(args.out, found)
+    asks = (libraries.build, libraries.told, libraries.is_fixed)
+    write_json(args.out, examination.examine(read_json(args.asked), *asks))
 
 
 def weights(args: argparse.Namespace) -> None:
@@ -395,6 +408,8 @@ COMMANDS = (
     export,
     report,
     networks,
+    datasets,
+    new,
     doctor,
     plan,
     examine,

@@ -70,6 +70,7 @@ CONFIG = {
         "help": "each is laid over the one before",
     }
 }
+CONFIGURED = "with what these files declare; each is laid over the one before"
 STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
 }
@@ -192,7 +193,12 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **PHANTOMS,
         **OUT,
     },
-    "networks": {},
+    "networks": {"--config": {**CONFIG["--config"], "default": None, "help": CONFIGURED}},
+    "datasets": {"--config": {**CONFIG["--config"], "default": None, "help": CONFIGURED}},
+    "new": {
+        "kind": {"choices": ["network", "dataset"]},
+        "name": {"help": "small letters, digits and _"},
+    },
     "doctor": {
         **CONFIG,
         "--deep": {"action": "store_true", "help": "compare all data with the official (slow)"},
