@@ -72,8 +72,10 @@ def asked(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             if name in config["networks"]:
                 one = found.setdefault(name, _asked(config, dataset, name))
                 one["datasets"] = sorted({*one["datasets"], dataset})
-                builds = (_build(config, (dataset, name, each)) for each in config["variants"])
-                one["builds"] += [each for each in builds if each not in one["builds"]]
+                for variant in config["variants"]:
+                    build = _build(config, (dataset, name, variant))
+                    if build not in one["builds"]:
+                        one["builds"].append(build)
     return found
 
 

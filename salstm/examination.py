@@ -205,7 +205,7 @@ def paper(text: str, name: str, url: str, version: str) -> dict[str, Any]:
     if not links:
         return {"title": name, "authors": version, "venue": version, "year": "–", "url": url}
     link = links[0].rstrip(".")
-    quoted = QUOTED.search(flat.partition(link)[0])
+    quoted = None if targets else QUOTED.search(flat.partition(link)[0])
     number = re.search(r"/(\d\d)(\d\d)\.\d{4,5}", link)
     return {
         "title": quoted[1].strip() if quoted else name,
