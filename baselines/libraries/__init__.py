@@ -19,7 +19,8 @@ from baselines.libraries.model import FromLibrary, Pyramid
 IN = ("in_channels", "in_channel", "in_chans", "input_channels")
 OUT = ("out_channels", "num_classes", "classes", "out_channel")
 SIZE = ("img_size", "image_size", "input_image_size")
-"""What libraries call the channels of the frames, those of the logits, and the side of the image."""
+WEIGHTS = ("pretrained", "use_pretrained")
+"""What libraries call the channels of the frames, those of the logits, the side of the image, and trained weights."""
 
 
 def build(
@@ -87,6 +88,7 @@ def _monai(
         given["spatial_dims"] = 2
     for names, value in ((IN, shape[0]), (OUT, shape[1])):
         given[_named(names, takes, f"monai:{name}")] = value
+    given |= dict.fromkeys(set(WEIGHTS) & set(takes), False)  # some would download by default
     for key in set(SIZE) & set(takes):
         given[key] = (shape[2], shape[2])
     return _call(f"monai:{name}", network, given), shape[0]

@@ -79,13 +79,13 @@ def test_is_the_function_of_nnunets_plain_conv_unet(side):
 
 
 def test_the_loss_by_hand():
-    """Two pixels of foreground, probabilities 3/4 and 1/4 in a batch of two: Dice 2 (3/4) / (1 + 1) of one class."""
+    """A pixel of foreground and one without, foreground's probability 3/4 and 1/4: Dice 2 (3/4) / (1 + 1)."""
     logit = float(torch.log(torch.tensor(3.0)))
     logits = torch.tensor([[[0.0, logit]], [[logit, 0.0]]]).permute(1, 0, 2)[..., None]
     label = torch.tensor([[[1], [0]]])
     loss = losses.build(Choice("nnunet", {}))
-    entropy = -torch.log(torch.tensor(0.25))
-    dice = (2 * 0.25 + 1e-5) / (0.25 + 0.75 + 1 + 1e-5)
+    entropy = -torch.log(torch.tensor(0.75))
+    dice = (2 * 0.75 + 1e-5) / (0.75 + 0.25 + 1 + 1e-5)
     assert loss((logits,), label) == pytest.approx(float(entropy) - dice, abs=1e-6)
     both = loss((logits, logits), label)
     assert both == pytest.approx(float(entropy) - dice, abs=1e-6)
