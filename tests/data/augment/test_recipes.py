@@ -94,7 +94,7 @@ def test_grey_and_tiny_frames_go_through(name, shape):
         image, truth = AUGMENTATIONS[name](frames, label, generator)
         assert image.dtype == np.float32
         assert image.shape == (2, *truth.shape)
-        if name != "missformer":
+        if name not in ("missformer", "nnunet"):  # nothing is cut there, as theirs
             assert 0 <= image.min() <= image.max() <= 1 + 1e-5
 
 
