@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from salstm.data.augment import nnunet
 from tests.data.draws import DRAWS, Calls, fills, many, near, window
@@ -94,3 +95,23 @@ def test_a_scale_above_one_makes_things_small():
     _, truth = nnunet._moved(values, label, Fixed())  # pyright: ignore[reportArgumentType]
     rows = np.flatnonzero(truth.any(axis=1))
     assert len(rows) == pytest.approx(41 / 1.4, abs=1.1)
+
+
+def test_image_and_label_move_together(monkeypatch):
+    """Frames that show their label, of mean 0 outside: after 40 moves and mirrorings they show it still."""
+    label = np.zeros((64, 64), np.uint8)
+    label[6:24, 5:30], label[30:60, 40:60], label[5:20, 40:58] = 1, 2, 3
+    frames = np.tile((label * np.float32(60))[None], (2, 1, 1))
+    monkeypatch.setattr(nnunet, "_painted", lambda values, _: values)
+    generator, moved = np.random.default_rng(8), 0
+    for _ in range(40):
+        image, truth = nnunet.nnunet(frames, label, generator)
+        inside = ndimage.maximum_filter(truth, 5) == ndimage.minimum_filter(truth, 5)
+        inside[:3] = inside[-3:] = inside[:, :3] = inside[:, -3:] = (
+            False  # an edge may lie just outside
+        )
+        shown = inside & (truth > 0)
+        assert (np.abs(image[0] - 60.0 * truth)[shown] > 1).mean() < 1e-3
+        np.testing.assert_array_equal(image[0], image[1])
+        moved += not np.array_equal(truth, label)
+    assert moved > 10
