@@ -11,12 +11,17 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from salstm.data import own
 from salstm.options import OPTIONS
 from salstm.vocabulary import IDENTITY
+
+if TYPE_CHECKING:
+    from salstm.publication.sources import Publication
 
 log = logging.getLogger("salstm")
 
@@ -201,6 +206,36 @@ def report(args: argparse.Namespace) -> None:
     report.write(args.collected, args.results, _cards(), args.statistics, args.out, **options)
 
 
+def publish(args: argparse.Namespace) -> None:
+    """Write results as one archive: scores, records, costs, hashes, rules; reanalyze and merge take it."""
+    from salstm.publication import publishing
+
+    with _sources(args, [args.source], weights=args.weights) as found:
+        publishing.write(*found, args.out)
+
+
+def reanalyze(args: argparse.Namespace) -> None:
+    """Judge, tabulate and draw results again from their per-case scores alone."""
+    from salstm.publication import publishing, reanalysis
+
+    with publishing.whole(args.out) as folder, _sources(args, [args.source]) as found:
+        publishing.lay_out(*found, folder)
+        reanalysis.reanalyze(folder, _cards())
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Put results of several machines into one report; what does not belong together is refused by name."""
+    import tempfile
+
+    from salstm.publication import merging, publishing, reanalysis
+
+    with publishing.whole(args.out) as folder, _sources(args, args.sources) as found:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            merged = merging.merge(found, args.duplicates, _shipped(), Path(scratch))
+            publishing.lay_out(merged, folder)
+        reanalysis.reanalyze(folder, _cards())
+
+
 def networks(args: argparse.Namespace) -> None:
     """Print the table of the networks' cards."""
     from salstm import cards
@@ -300,6 +335,35 @@ def _checked(paths: list[Path]) -> dict[str, Any]:
     return config.checked(laid, baselines.names(), baselines.problems)
 
 
+def _shipped() -> dict[str, Any]:
+    """The suite's own configuration: what a whole run is."""
+    from salstm import provenance
+
+    return _checked([provenance.ROOT / "config.yaml"])
+
+
+@contextmanager
+def _sources(
+    args: argparse.Namespace, paths: list[Path], *, weights: bool = False
+) -> Iterator[list[Publication]]:
+    """Results opened, archives in a temporary folder beside ``--out``."""
+    import tempfile
+
+    from salstm import limits
+    from salstm.publication import description, sources
+
+    def describe(folder: Path) -> dict[str, Any]:
+        config = _checked(args.config)
+        return description.describe(config, limits.reasons(config, _shipped()), folder)
+
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=args.out.parent) as scratch:
+        yield [
+            sources.opened(path, Path(scratch, str(at)), describe, args.claims, weights=weights)
+            for at, path in enumerate(paths)
+        ]
+
+
 def _cards() -> dict[str, Any]:
     import baselines
 
@@ -342,24 +406,8 @@ def _configure_logging(path: Path | None) -> None:
 
 
 COMMANDS = (
-    fetch,
-    prepare,
-    check,
-    train,
-    predict,
-    score,
-    bounds,
-    sparsity,
-    cost,
-    collect,
-    claims,
-    tables,
-    figures,
-    export,
-    report,
-    networks,
-    doctor,
-    plan,
-    weights,
-    import_weights,
+    *(fetch, prepare, check, train, predict, score, bounds, sparsity, cost),
+    *(collect, claims, tables, figures, export, report),
+    *(publish, reanalyze, merge),
+    *(networks, doctor, plan, weights, import_weights),
 )

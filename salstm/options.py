@@ -10,7 +10,7 @@ from typing import Any
 from salstm import config
 from salstm.data.datasets import DATASETS
 from salstm.training import machine
-from salstm.vocabulary import VARIANTS
+from salstm.vocabulary import DUPLICATES, VARIANTS
 
 
 def number_or_null(text: str) -> int | None:
@@ -72,6 +72,18 @@ CONFIG = {
 }
 STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
+}
+
+CLAIMS = {
+    "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+}
+SOURCE = {"type": Path, "help": "an archive of publish, its folder, or results/<name>"}
+DESCRIBED = {
+    "--config": {
+        **CONFIG["--config"],
+        "help": "of a folder results/<name>: the files that the run was made with",
+    },
+    **CLAIMS,
 }
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
@@ -169,7 +181,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "collect": {**RESULTS, **GRID, **OUT},
     "claims": {
         **COLLECTED,
-        "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+        **CLAIMS,
         **STATISTICS,
         **GRID,
         "--limits": {
@@ -190,6 +202,23 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "what figures wrote; default: figures beside --out",
         },
         **PHANTOMS,
+        **OUT,
+    },
+    "publish": {
+        "source": SOURCE,
+        **DESCRIBED,
+        "--weights": {"action": "store_true", "help": "with the trainings' weights"},
+        "--out": {"type": Path, "required": True, "help": "the archive, .zip"},
+    },
+    "reanalyze": {"source": SOURCE, **DESCRIBED, **OUT},
+    "merge": {
+        "sources": {**SOURCE, "nargs": "+"},
+        **DESCRIBED,
+        "--duplicates": {
+            "choices": DUPLICATES,
+            "default": DUPLICATES[0],
+            "help": "cells that several have and that differ",
+        },
         **OUT,
     },
     "networks": {},

@@ -292,6 +292,9 @@ MODULES: tuple[str, ...] = tuple(name for name in VARIANTS if name != PLAIN)
 ATTENTION: tuple[str, ...] = tuple(name for name, one in VARIANTS.items() if one.attention)
 """The paper's modules: variants whose attention has a scale."""
 
+DUPLICATES: tuple[str, ...] = ("refuse", "first", "last")
+"""What ``merge`` does with a cell that several results have and that differs: which one it takes."""
+
 SELECTIONS: dict[str, Selection] = _named(
     Selection("last", "last", "last", ""),
     Selection("best_val", "best val", "best on validation", "val"),
