@@ -132,12 +132,33 @@ def predict(args: argparse.Namespace) -> None:
     jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args))
 
 
+def segment(args: argparse.Namespace) -> None:
+    """Segment images of your own with a trained cell: volumes, pictures, folders; in their own geometry."""
+    from salstm import jobs
+    from salstm.files import read_json
+    from salstm.segmentation.run import Request
+
+    build = builder(read_json(args.run_folder / "run.json")["identity"]["baseline"])
+    request = Request(**{key: getattr(args, key) for key in Request.__dataclass_fields__})
+    jobs.segment(build, args.run_folder, args.files, args.out, request, **_machine(args))
+
+
 def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
     from salstm import jobs
 
     predictions = args.predictions or [one / "predictions" for one in args.run_folder]
     jobs.score(args.run_folder, predictions, args.cases, args.out)
+
+
+def import_predictions(args: argparse.Namespace) -> None:
+    """Score a folder of label files that another program wrote, as a network of a run."""
+    from salstm import jobs
+
+    keys = ("variant", "seed", "names", "axes")
+    options = {key: getattr(args, key) for key in keys}
+    place = jobs.import_predictions(args.dataset, args.folder, args.results, args.name, **options)
+    log.info("%s; to see it in a report: python -m salstm reanalyze %s", place, args.results)
 
 
 def bounds(args: argparse.Namespace) -> None:
@@ -211,7 +232,7 @@ def publish(args: argparse.Namespace) -> None:
     from salstm.publication import publishing
 
     with _sources(args, [args.source], weights=args.weights) as found:
-        publishing.write(*found, args.out)
+        publishing.write(found[0], args.out)
 
 
 def reanalyze(args: argparse.Namespace) -> None:
@@ -219,7 +240,7 @@ def reanalyze(args: argparse.Namespace) -> None:
     from salstm.publication import publishing, reanalysis
 
     with publishing.whole(args.out) as folder, _sources(args, [args.source]) as found:
-        publishing.lay_out(*found, folder)
+        publishing.lay_out(found[0], folder)
         reanalysis.reanalyze(folder, _cards())
 
 
@@ -406,7 +427,19 @@ def _configure_logging(path: Path | None) -> None:
 
 
 COMMANDS = (
-    *(fetch, prepare, check, train, predict, score, bounds, sparsity, cost),
+    *(
+        fetch,
+        prepare,
+        check,
+        train,
+        predict,
+        segment,
+        score,
+        import_predictions,
+        bounds,
+        sparsity,
+        cost,
+    ),
     *(collect, claims, tables, figures, export, report),
     *(publish, reanalyze, merge),
     *(networks, doctor, plan, weights, import_weights),

@@ -10,7 +10,7 @@ from typing import Any
 from salstm import config
 from salstm.data.datasets import DATASETS
 from salstm.training import machine
-from salstm.vocabulary import DUPLICATES, VARIANTS
+from salstm.vocabulary import DUPLICATES, PLAIN, SELECTIONS, VARIANTS
 
 
 def number_or_null(text: str) -> int | None:
@@ -145,6 +145,30 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **THREADS,
         **DEVICE,
     },
+    "segment": {
+        **RUN,
+        "--selection": {
+            "choices": list(SELECTIONS),
+            "default": "best_val",
+            "help": "which weights; default: best_val",
+        },
+        "files": {"type": Path, "nargs": "+", "help": "images, or folders of them"},
+        "--out": {"type": Path, "required": True, "help": "folder of the label maps"},
+        "--cases": {"type": Path, "help": "of the training; default: found above its folder"},
+        "--axes": {
+            "type": word_or_null,
+            "default": None,
+            "help": "of volumes whose header has no orientation, like LPS",
+        },
+        "--sequence": {
+            "action": "store_true",
+            "help": "the pictures are frames of one video, in this order: each sees its neighbours",
+        },
+        "--probabilities": {"action": "store_true", "help": "write each class's, too"},
+        "--batch": {"type": int, "default": 0, "help": "frames at once; default: the recipe's"},
+        **THREADS,
+        **DEVICE,
+    },
     "score": {
         "--run": {**RUN["--run"], "nargs": "+", "help": "folders of the cell, or of its folds"},
         **CASES,
@@ -154,6 +178,20 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "default: predictions in these folders",
         },
         **OUT,
+    },
+    "import_predictions": {
+        "folder": {"type": Path, "help": "a label file for each tested case, in native size"},
+        **DATASET,
+        **RESULTS,
+        "--name": {"required": True, "help": "of what made them; tables print imported-<name>"},
+        "--variant": {"default": PLAIN, "help": ", ".join(VARIANTS)},
+        "--seed": {"type": int, "default": 0, "help": "of the training that made them"},
+        "--names": {"type": Path, "help": "CSV with columns file, case; default: called as cases"},
+        "--axes": {
+            "type": word_or_null,
+            "default": None,
+            "help": "of volumes whose header has no orientation, like LPS",
+        },
     },
     "bounds": {**DATASET, **CASES, **OUT},
     "sparsity": {

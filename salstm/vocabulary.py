@@ -292,6 +292,8 @@ MODULES: tuple[str, ...] = tuple(name for name in VARIANTS if name != PLAIN)
 ATTENTION: tuple[str, ...] = tuple(name for name, one in VARIANTS.items() if one.attention)
 """The paper's modules: variants whose attention has a scale."""
 
+IMPORTED = "imported"
+"""Before the name of a network whose predictions another program made, and in their record."""
 DUPLICATES: tuple[str, ...] = ("refuse", "first", "last")
 """What ``merge`` does with a cell that several results have and that differs: which one it takes."""
 

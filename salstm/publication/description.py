@@ -16,7 +16,7 @@ from salstm.files import read_json
 from salstm.fingerprint import NoSuchCodeError, fingerprint
 from salstm.paths import Paths
 from salstm.publication import members
-from salstm.vocabulary import VARIANTS, Identity, cells, check
+from salstm.vocabulary import IMPORTED, VARIANTS, Identity, cells, check
 
 PROTOCOL = "1.0"
 """Version of what a score means: columns, scopes, metrics and conventions. Another one is another benchmark."""
@@ -24,8 +24,6 @@ SUITE = ("salstm.jobs:train", "salstm.jobs:predict", "salstm.jobs:score")
 """Where the code starts that decides the numbers of a cell, beside its network's folder."""
 LICENCE = "https://spdx.org/licenses/MIT"
 PAPER = "https://doi.org/10.1109/TIP.2024.3482189"
-IMPORTED = "imported"
-"""Key of a run record whose predictions were made elsewhere."""
 
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "protocol": str,

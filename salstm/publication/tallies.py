@@ -45,15 +45,16 @@ def merged(member: str, tables: Sequence[tuple[str, Path]]) -> Any:
     import pandas as pd
 
     name = Path(member).stem
-    frames = [read_csv(path) for _, path in tables]
+    frames: list[Any] = [read_csv(path) for _, path in tables]
     for (origin, _), frame in zip(tables, frames, strict=True):
         columns.check(Path(f"{origin}: {member}"), frame.columns, COLUMNS[name])
     if name == "sparsity":
-        together = pd.concat(frames, ignore_index=True)
+        together: Any = pd.concat(frames, ignore_index=True)
         least = together.groupby("model")["seed"].transform("min")
         return together[together["seed"] == least].drop_duplicates(_LAYER, ignore_index=True)
     _check_counts(member, [origin for origin, _ in tables], frames)
-    together = pd.concat(frames, ignore_index=True).drop_duplicates(list(CELL))
+    together = pd.concat(frames, ignore_index=True)
+    together = together.drop_duplicates(list(CELL))
     place = together["variant"].map({one: at for at, one in enumerate(VARIANTS)})
     return together.loc[place.sort_values(kind="stable").index].reset_index(drop=True)
 
