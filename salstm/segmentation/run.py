@@ -265,9 +265,8 @@ def _write(
 
 def _probabilities(logits: torch.Tensor, image: Image, view: inference.View) -> np.ndarray:
     """``(D, rows, columns, classes with background)`` float32 in native size: linear, corners on corners, as labels."""
-    place = box(*image.frames.shape[1:3], view.size, view.resize)
+    place = box(image.frames.shape[1], image.frames.shape[2], view.size, view.resize)
     part = logits[:, :, place.rows, place.columns]
     one = part.shape[1] == 1
     values = torch.cat([1 - part.sigmoid(), part.sigmoid()], 1) if one else part.softmax(1)
-    native = resize(values.numpy(), *image.native, order=1)
-    return np.moveaxis(cast("np.ndarray", native), 1, -1)
+    return np.moveaxis(resize(values.numpy(), *image.native, order=1), 1, -1)

@@ -89,7 +89,7 @@ def test_a_picture_is_what_predict_says(isic, tmp_path):
     for path in files:
         made = Image.open(tmp_path / f"{path.stem}.png")
         assert made.size == Image.open(path).size
-        native = resize(isic.predicted[path.stem], *made.size[::-1], 0)[0]
+        native = resize(isic.predicted[path.stem], made.size[1], made.size[0], 0)[0]
         assert 0 < native.mean() < 1
         assert np.array_equal(np.asarray(made), native * 255)
     said = json.loads((tmp_path / "segmentation.json").read_text())
