@@ -197,6 +197,8 @@ class Identity(NamedTuple):
 IDENTITY: tuple[str, ...] = Identity._fields
 
 
+LIMIT = "limit"
+"""Key of a split, beside its own: how many cases of each part are kept, for a quick look."""
 FOLDS = "folds"
 """Name of the split that tests every case once."""
 
