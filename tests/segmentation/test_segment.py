@@ -26,6 +26,13 @@ load: Any = nibabel.load
 CPU: dict[str, Any] = {"device": "cpu", "threads": 1}
 
 
+def opened(path: Path) -> Image.Image:
+    """A picture, read; its file is closed."""
+    with Image.open(path) as picture:
+        picture.load()
+        return picture
+
+
 def segment(training: Training, paths: list[Path], out: Path, **wishes) -> None:
     request = Request(cases=training.cases, **wishes)
     jobs.segment(build, training.run, paths, out, request, **CPU)
@@ -87,8 +94,8 @@ def test_a_picture_is_what_predict_says(isic, tmp_path):
     files = images_of(isic)
     segment(isic, files, tmp_path)
     for path in files:
-        made = Image.open(tmp_path / f"{path.stem}.png")
-        assert made.size == Image.open(path).size
+        made = opened(tmp_path / f"{path.stem}.png")
+        assert made.size == opened(path).size
         native = resize(isic.predicted[path.stem], made.size[1], made.size[0], 0)[0]
         assert 0 < native.mean() < 1
         assert np.array_equal(np.asarray(made), native * 255)
@@ -111,19 +118,19 @@ def test_a_photograph_that_a_camera_turned_is_labelled_as_it_is_stored(isic, tmp
     from PIL import ImageOps
 
     upright = tmp_path / "upright.png"
-    Image.open(images_of(isic)[0]).save(upright)
+    opened(images_of(isic)[0]).save(upright)
     back = {3: 3, 5: 5, 6: 8, 8: 6}[turned]
     exif = Image.Exif()
     exif[0x0112] = back
-    turned_picture = Image.open(upright)
+    turned_picture = opened(upright)
     turned_picture.getexif()[0x0112] = back
     stored = ImageOps.exif_transpose(_with(turned_picture, back, tmp_path / "x.png"))
     exif[0x0112] = turned
     stored.save(tmp_path / "turned.png", exif=exif)
     segment(isic, [upright, tmp_path / "turned.png"], tmp_path / "out")
-    made = Image.open(tmp_path / "out/turned.png")
-    assert made.size == Image.open(tmp_path / "turned.png").size
-    plain = np.asarray(Image.open(tmp_path / "out/upright.png"))
+    made = opened(tmp_path / "out/turned.png")
+    assert made.size == opened(tmp_path / "turned.png").size
+    plain = np.asarray(opened(tmp_path / "out/upright.png"))
     assert np.array_equal(np.asarray(ImageOps.exif_transpose(made)), plain)
 
 
@@ -131,7 +138,7 @@ def _with(picture: Image.Image, orientation: int, path: Path) -> Image.Image:
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture.save(path, exif=exif)
-    return Image.open(path)
+    return opened(path)
 
 
 def test_frames_of_a_video_see_their_neighbours(cvc, tmp_path):
@@ -145,7 +152,7 @@ def test_frames_of_a_video_see_their_neighbours(cvc, tmp_path):
         height, width = tifffile.imread(path).shape[:2]
         native = resize(cvc.predicted[case], height, width, 0)[0]
         assert np.array_equal(made, native * 255)
-        assert Image.open(tmp_path / "together" / path.name).size == (width, height)
+        assert opened(tmp_path / "together" / path.name).size == (width, height)
         differ += not np.array_equal(made, tifffile.imread(tmp_path / "alone" / path.name))
     assert differ
 
@@ -164,7 +171,7 @@ def test_probabilities_sum_to_one_and_agree_with_the_labels(acdc, isic, tmp_path
     picture = images_of(isic)[0]
     segment(isic, [picture], tmp_path / "p", probabilities=True)
     both = np.load(tmp_path / f"p/{picture.stem}_probabilities.npy", allow_pickle=False)
-    assert both.shape == (*Image.open(picture).size[::-1], 2)
+    assert both.shape == (*opened(picture).size[::-1], 2)
     assert both.dtype == np.float32
 
 
