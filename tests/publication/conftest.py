@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from salstm.analysis import analyse, collect
 from salstm.columns import COLUMNS
 from salstm.files import write_csv, write_json
 from salstm.publication import description, sources
@@ -107,7 +108,25 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthetic.claims(tmp_path_factory.mktemp("claims") / "claims.yaml", MADE.grid)
 
 
+@pytest.fixture(scope="session")
+def one_run(made_results: Path, claims: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the rules collect and claims make of the results where they were trained."""
+    out = tmp_path_factory.mktemp("collected")
+    collect.collect(made_results, GRID, out)
+    analyse.write(out, claims, STATISTICS, GRID["grid"], [])
+    return out
+
+
 Open = Callable[..., Publication]
+
+
+def every(cell: Identity) -> bool:
+    del cell
+    return True
+
+
+def nothing(folder: Path) -> None:
+    del folder
 
 
 @pytest.fixture
@@ -116,12 +135,14 @@ def open_part(made_results: Path, claims: Path, tmp_path: Path) -> Open:
 
     def opened(
         name: str,
-        wanted: Callable[[Identity], bool] = lambda _: True,
-        change: Callable[[Path], None] = lambda _: None,
+        wanted: Callable[[Identity], bool] = every,
+        change: Callable[[Path], None] = nothing,
         **keys: Any,
     ) -> Publication:
-        folder = tmp_path / name
-        shutil.copytree(made_results, folder)
+        folder = made_results
+        if wanted is not every or change is not nothing:
+            folder = tmp_path / name
+            shutil.copytree(made_results, folder)
         for one in cells(GRID):
             if not wanted(one):
                 shutil.rmtree(one.folder(folder))

@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from salstm.analysis import analyse, collect
+from salstm.analysis import collect
 from salstm.columns import COLLECTED, JUDGED
 from salstm.files import read_csv, read_json, write_csv, write_json
 from salstm.publication import merging, publishing, reanalysis
 from salstm.publication.merging import ConflictError
 from tests.publication import conftest
+from tests.publication.conftest import nothing
 
 PAPER = {"grid": conftest.GRID["grid"]}
 
@@ -34,7 +35,7 @@ def is_first(one):
     return one.dataset == "acdc" or one.baseline == "resunet"
 
 
-def test_two_halves_are_what_one_run_is(open_part, made_results, claims, tmp_path):
+def test_two_halves_are_what_one_run_is(open_part, one_run, tmp_path):
     def without(folder: Path, *names: str) -> None:
         for name in names:
             shutil.rmtree(folder / name)
@@ -52,11 +53,8 @@ def test_two_halves_are_what_one_run_is(open_part, made_results, claims, tmp_pat
         grid={"grid": {"isic2018": ["unet"]}},
     )
     collected = merged([one, two], tmp_path, judged=True)
-    whole = tmp_path / "whole"
-    collect.collect(made_results, conftest.GRID, whole)
-    analyse.write(whole, claims, conftest.STATISTICS, conftest.GRID["grid"], [])
     for name in (*COLLECTED, *JUDGED):
-        assert (collected / f"{name}.csv").read_bytes() == (whole / f"{name}.csv").read_bytes(), (
+        assert (collected / f"{name}.csv").read_bytes() == (one_run / f"{name}.csv").read_bytes(), (
             name
         )
 
@@ -76,6 +74,7 @@ def test_seeds_of_two_machines_come_together(open_part, tmp_path):
     assert 99 not in set(cost["latency_seconds"])  # of the first
 
 
+@pytest.mark.extended
 def test_variants_of_two_machines_come_together(open_part, tmp_path):
     one = open_part("one", lambda cell: cell.variant == "plain")
     two = open_part("two", lambda cell: cell.variant == "salstm")
@@ -88,6 +87,7 @@ def test_variants_of_two_machines_come_together(open_part, tmp_path):
     assert list(cost["variant"]) == ["plain", "salstm"]
 
 
+@pytest.mark.extended
 def test_what_both_have_alike_counts_once(open_part, tmp_path):
     collected = merged([open_part("one"), open_part("two")], tmp_path)
     assert len(pd.read_csv(collected / "cells.csv")) == 12
@@ -113,7 +113,7 @@ def better(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "keys", "message"),
     [
-        (better, {}, r"acdc/mtunet/plain/seed0: .*one and .*two both have it, and it differs"),
+        (better, {}, r"acdc/mtunet/plain/seed0: .*small and .*two both have it, and it differs"),
         (edit(f"{CELL}/run.json", seconds=3.0), {}, "acdc/mtunet/plain/seed0: .* differs"),
         (edit(f"{CELL}/run.json", recipe_digest="ff"), {}, "recipe of acdc/mtunet/plain"),
         (
@@ -123,11 +123,11 @@ def better(folder: Path) -> None:
         ),
         (edit(f"{CELL}/run.json", data_manifest_sha256="ff"), {}, "hash of the cases of acdc"),
         (edit("acdc/cases/manifest.json", source=1), {}, "hash of the cases of acdc"),
-        (lambda _: None, {"statistics": {"metrics": ["dice"]}}, "statistics"),
-        (lambda _: None, {"protocol": "1.1"}, "protocol: .*one has 1.0, .*two has 1.1"),
-        (lambda _: None, {"code": {"suite": "s2"}}, "code of the suite"),
+        (nothing, {"statistics": {"metrics": ["dice"]}}, "statistics"),
+        (nothing, {"protocol": "1.1"}, "protocol: .*small has 1.0, .*small has 1.1"),
+        (nothing, {"code": {"suite": "s2"}}, "code of the suite"),
         (
-            lambda _: None,
+            nothing,
             {"code": {"suite": "s1", "networks": {"unet": "u2"}}},
             "code of the network unet",
         ),
@@ -148,7 +148,9 @@ def test_costs_that_were_counted_must_agree(open_part, tmp_path):
         merged([open_part("one"), open_part("two", change=heavier)], tmp_path)
 
 
-@pytest.mark.parametrize(("rule", "perfect"), [("first", False), ("last", True)])
+@pytest.mark.parametrize(
+    ("rule", "perfect"), [pytest.param("first", False, marks=pytest.mark.extended), ("last", True)]
+)
 def test_a_doubled_cell_is_taken_whole_from_whom_the_rule_names(rule, perfect, open_part, tmp_path):
     collected = merged([open_part("one"), open_part("two", change=better)], tmp_path, rule)
     scores = pd.read_csv(collected / "scores.csv")
@@ -157,6 +159,7 @@ def test_a_doubled_cell_is_taken_whole_from_whom_the_rule_names(rule, perfect, o
     assert set(scores.drop(rows.index)["dice"]) != {1.0}
 
 
+@pytest.mark.extended
 def test_a_cell_that_one_has_begun_is_no_duplicate(open_part, tmp_path):
     def begun(folder: Path) -> None:
         (folder / CELL / "scores.csv").unlink()

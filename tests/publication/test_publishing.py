@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from salstm.analysis import analyse, collect
 from salstm.columns import COLLECTED, JUDGED
 from salstm.publication import archive, description, members, publishing, reanalysis, sources
 from salstm.publication.archive import RefusedError
@@ -27,15 +26,6 @@ def refuse(_: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def one_run(made_results: Path, claims: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the rules collect and claims make of the results where they were trained."""
-    out = tmp_path_factory.mktemp("collected")
-    collect.collect(made_results, conftest.GRID, out)
-    analyse.write(out, claims, conftest.STATISTICS, conftest.GRID["grid"], [])
-    return out
-
-
-@pytest.fixture(scope="module")
 def published(made_results: Path, claims: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = {**dict(members.below(made_results, weights=False)), members.CLAIMS: claims}
     out = tmp_path_factory.mktemp("published") / "small.zip"
@@ -43,24 +33,26 @@ def published(made_results: Path, claims: Path, tmp_path_factory: pytest.TempPat
     return out
 
 
-def judged(path: Path, tmp_path: Path) -> Path:
+def laid_out(path: Path, tmp_path: Path) -> Path:
+    """The archive in a folder like a run's."""
     found = sources.opened(path, tmp_path / "unpacked", refuse, tmp_path / "none")
     with publishing.whole(tmp_path / "again") as folder:
         publishing.lay_out(found, folder)
-        reanalysis.judge(folder)
     return tmp_path / "again"
 
 
 def test_the_archive_alone_gives_the_same_bytes(published, one_run, tmp_path):
-    again = judged(published, tmp_path)
+    collected = reanalysis.judge(laid_out(published, tmp_path))
     for name in TABLES:
-        collected = again / "results/small/collected/small" / name
-        assert collected.read_bytes() == (one_run / name).read_bytes(), name
+        assert (collected / name).read_bytes() == (one_run / name).read_bytes(), name
     assert len((one_run / "comparisons.csv").read_text().splitlines()) == 1 + 3 * 2
 
 
 def test_what_was_reanalysed_can_be_published_and_reanalysed(published, tmp_path):
-    again = judged(published, tmp_path)
+    again = laid_out(published, tmp_path)
+    collected = again / "results/small/collected/small"
+    collected.mkdir(parents=True)
+    (collected / "cost.csv").write_text("made of the others")
     second = tmp_path / "second.zip"
     found = sources.opened(again, tmp_path / "unused", refuse, tmp_path / "none")
     publishing.write(found, second)
@@ -93,7 +85,7 @@ def test_a_score_that_was_changed_is_seen(published, tmp_path):
         published, tmp_path, {place: lambda text: text.replace(b"isic2018", b"isic2018", 1) + b"\n"}
     )
     with pytest.raises(RefusedError, match=r"seed0/scores.csv' is not what was published"):
-        judged(changed, tmp_path)
+        laid_out(changed, tmp_path)
 
 
 def test_rows_of_another_cell_are_refused(made_results, claims, tmp_path):
@@ -110,7 +102,7 @@ def test_rows_of_another_cell_are_refused(made_results, claims, tmp_path):
 def test_nothing_is_left_where_it_fails(published, tmp_path):
     changed = edited(published, tmp_path, {"results/acdc/cases/manifest.json": lambda _: b"{}"})
     with pytest.raises(RefusedError):
-        judged(changed, tmp_path)
+        laid_out(changed, tmp_path)
     assert [one.name for one in tmp_path.iterdir() if "again" in one.name] == []
 
 
@@ -230,12 +222,12 @@ def test_a_description_that_cannot_be_is_refused(key, value, message, published,
 
     changed = edited(published, tmp_path, {members.DESCRIPTION: change})
     with pytest.raises(ValueError, match=message):
-        judged(changed, tmp_path)
+        laid_out(changed, tmp_path)
 
 
 @pytest.mark.extended
 def test_every_table_figure_and_the_page_are_made_again(published, tmp_path):
-    again = judged(published, tmp_path)
+    again = laid_out(published, tmp_path)
     shown = reanalysis.reanalyze(again, synthetic.cards())
     assert (shown / "index.html").stat().st_size > 100_000
     assert len(list((shown / "tables").glob("*.csv"))) > 10
