@@ -11,12 +11,17 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from salstm.data import own
 from salstm.options import OPTIONS
 from salstm.vocabulary import IDENTITY
+
+if TYPE_CHECKING:
+    from salstm.publication.sources import Publication
 
 log = logging.getLogger("salstm")
 
@@ -131,12 +136,33 @@ def predict(args: argparse.Namespace) -> None:
     jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args))
 
 
+def segment(args: argparse.Namespace) -> None:
+    """Segment images of your own with a trained cell: volumes, pictures, folders; in their own geometry."""
+    from salstm import jobs
+    from salstm.files import read_json
+    from salstm.segmentation.run import Request
+
+    build = builder(read_json(args.run_folder / "run.json")["identity"]["baseline"])
+    request = Request(**{key: getattr(args, key) for key in Request.__dataclass_fields__})
+    jobs.segment(build, args.run_folder, args.files, args.out, request, **_machine(args))
+
+
 def score(args: argparse.Namespace) -> None:
     """Score a cell's predictions: every metric, every test case, every scope."""
     from salstm import jobs
 
     predictions = args.predictions or [one / "predictions" for one in args.run_folder]
     jobs.score(args.run_folder, predictions, args.cases, args.out)
+
+
+def import_predictions(args: argparse.Namespace) -> None:
+    """Score a folder of label files that another program wrote, as a network of a run."""
+    from salstm import jobs
+
+    keys = ("variant", "seed", "names", "axes")
+    options = {key: getattr(args, key) for key in keys}
+    place = jobs.import_predictions(args.dataset, args.folder, args.results, args.name, **options)
+    log.info("%s; to see it in a report: python -m salstm reanalyze %s", place, args.results)
 
 
 def bounds(args: argparse.Namespace) -> None:
@@ -203,6 +229,36 @@ def report(args: argparse.Namespace) -> None:
 
     options = {"figures": args.figures, "phantoms": args.phantoms}
     report.write(args.collected, args.results, _cards(), args.statistics, args.out, **options)
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Write results as one archive: scores, records, costs, hashes, rules; reanalyze and merge take it."""
+    from salstm.publication import publishing
+
+    with _sources(args, [args.source], weights=args.weights) as found:
+        publishing.write(found[0], args.out)
+
+
+def reanalyze(args: argparse.Namespace) -> None:
+    """Judge, tabulate and draw results again from their per-case scores alone."""
+    from salstm.publication import publishing, reanalysis
+
+    with publishing.whole(args.out) as folder, _sources(args, [args.source]) as found:
+        publishing.lay_out(found[0], folder)
+        reanalysis.reanalyze(folder, _cards())
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Put results of several machines into one report; what does not belong together is refused by name."""
+    import tempfile
+
+    from salstm.publication import merging, publishing, reanalysis
+
+    with publishing.whole(args.out) as folder, _sources(args, args.sources) as found:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            merged = merging.merge(found, args.duplicates, _shipped(), Path(scratch))
+            publishing.lay_out(merged, folder)
+        reanalysis.reanalyze(folder, _cards())
 
 
 def networks(args: argparse.Namespace) -> None:
@@ -350,6 +406,35 @@ def _register(cards: dict[str, Any]) -> None:
         baselines.register(cards)
 
 
+def _shipped() -> dict[str, Any]:
+    """The suite's own configuration: what a whole run is."""
+    from salstm import provenance
+
+    return _checked([provenance.ROOT / "config.yaml"])
+
+
+@contextmanager
+def _sources(
+    args: argparse.Namespace, paths: list[Path], *, weights: bool = False
+) -> Iterator[list[Publication]]:
+    """Results opened, archives in a temporary folder beside ``--out``."""
+    import tempfile
+
+    from salstm import limits
+    from salstm.publication import description, sources
+
+    def describe(folder: Path) -> dict[str, Any]:
+        config = _checked(args.config)
+        return description.describe(config, limits.reasons(config, _shipped()), folder)
+
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=args.out.parent) as scratch:
+        yield [
+            sources.opened(path, Path(scratch, str(at)), describe, args.claims, weights=weights)
+            for at, path in enumerate(paths)
+        ]
+
+
 def _cards() -> dict[str, Any]:
     import baselines
 
@@ -392,27 +477,20 @@ def _configure_logging(path: Path | None) -> None:
 
 
 COMMANDS = (
-    fetch,
-    prepare,
-    check,
-    train,
-    predict,
-    score,
-    bounds,
-    sparsity,
-    cost,
-    collect,
-    claims,
-    tables,
-    figures,
-    export,
-    report,
-    networks,
-    datasets,
-    new,
-    doctor,
-    plan,
-    examine,
-    weights,
-    import_weights,
+    *(
+        fetch,
+        prepare,
+        check,
+        train,
+        predict,
+        segment,
+        score,
+        import_predictions,
+        bounds,
+        sparsity,
+        cost,
+    ),
+    *(collect, claims, tables, figures, export, report),
+    *(publish, reanalyze, merge),
+    *(networks, datasets, new, doctor, plan, examine, weights, import_weights),
 )

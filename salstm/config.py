@@ -14,6 +14,7 @@ from salstm import libraries, recipes, schemas, vocabulary
 from salstm.data import own
 from salstm.data.datasets import DATASETS
 from salstm.schemas import nearest
+from salstm.vocabulary import LIMIT
 
 PACKAGE = Path(__file__).parent
 SCHEMA = PACKAGE / "config.schema.yaml"
@@ -72,6 +73,7 @@ def checked(
     Raises:
         ConfigError: lists all problems, each with its place and the nearest allowed name.
     """
+    config = _quickened(config)
     blocks = config.get("datasets")
     schema = whole_schema(own.names(blocks) if isinstance(blocks, dict) else ())
     filled = schemas.filled(config, schema, schema)
@@ -92,7 +94,25 @@ def checked(
         problems = list(recipes.problems(filled, accepts))
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
+    if most := filled["limit"]:
+        for block in filled["datasets"].values():
+            block["split"] = {**block["split"], LIMIT: most}
     return filled
+
+
+def _quickened(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with a limit: a name of its own, so that its results are taken for no others, and one epoch.
+
+    What the configuration itself says under ``recipes.overrides`` holds.
+    """
+    most = schemas.filled(config, {"properties": {LIMIT: {"type": "integer"}}}, {}).get(LIMIT)
+    if type(most) is not int:  # none, or one that the schema refuses
+        return config
+    mark = f"-{LIMIT}{most}"
+    name = str(config.get("name", "paper")).removesuffix(mark)
+    short = {"overrides": {"epochs": 1, "evaluate_every": 1, "batch": max(most, 2)}}
+    quick = merge({"recipes": short}, {**config, "recipes": config.get("recipes") or {}})
+    return {**quick, "name": f"{name}{mark}"}
 
 
 def whole_schema(declared_here: Iterable[str] = ()) -> dict[str, Any]:

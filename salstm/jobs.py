@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from salstm.modules.wrapper import Attached
     from salstm.recipes import Recipe
+    from salstm.segmentation.run import Request
     from salstm.training.machine import Machine
     from salstm.training.trainer import State
 
@@ -249,6 +250,52 @@ def predict(
         log.info("%s: %d cases predicted", selection, len(labels))
 
 
+def segment(
+    build: Build,
+    run: Path,
+    paths: Sequence[Path],
+    out: Path,
+    request: Request,
+    *,
+    device: str = "auto",
+    threads: int = 0,
+) -> None:
+    """Segment images of one's own with a trained cell, as ``predict`` does its test cases.
+
+    Args:
+        build: builds the network, without published weights.
+        run: folder of the training, with what ``train`` left.
+        paths: images, or folders of them: NIfTI volumes where the training was of volumes, else pictures.
+        out: folder that gets a label map of each, in native size and the file's own geometry, and segmentation.json.
+        request: which weights, and how.
+        device: auto, cpu or cuda.
+        threads: CPU threads; 0 leaves torch's own number.
+
+    Raises:
+        FileNotFoundError: no weights, no manifest, no image.
+        ValueError: what cannot be segmented, every file of it named; the others are done.
+    """
+    from dataclasses import replace
+
+    from salstm.files import read_json
+    from salstm.recipes import load
+    from salstm.segmentation import run as applied
+    from salstm.training import checkpoint, inference
+
+    record = read_json(run / "run.json")
+    prepared = applied.preparation(run, record, request)
+    plan = applied.planned(paths, out, prepared, request)
+    chosen = _device(device, threads)
+    model = _assembled(build, record, chosen)
+    model.load_state_dict(checkpoint.load_weights(run / f"{request.selection}.safetensors"))
+    view = inference.View.of(load(record["recipe"]), record["channels"])
+    view = replace(view, batch=request.batch) if request.batch else view
+    trained = applied.Trained(model, view, record["classes"], prepared, chosen)
+    facts = {key: record[key] for key in ("identity", "recipe_digest") if key in record}
+    with applied.summarised(out, trained, plan, {**facts, "selection": request.selection}):
+        applied.segment(trained, plan, request)
+
+
 def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: Path) -> None:
     """Score a cell's predictions: every metric, every test case, every scope.
 
@@ -281,6 +328,81 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
     options = {"postprocess": record["recipe"].get("postprocess", "none")}
     known = (record["classes"], record["identity"])
     write_csv(out, scoring.score(labels, store, *known, **options))
+
+
+def import_predictions(
+    dataset: str,
+    folder: Path,
+    results: Path,
+    name: str,
+    *,
+    variant: str = "plain",
+    seed: int = 0,
+    names: Path | None = None,
+    axes: str | None = None,
+) -> Path:
+    """Score label files that another program wrote, as a network of a run.
+
+    Args:
+        dataset: its name.
+        folder: a file for each tested case: volumes as NIfTI, or pictures; in the image's own size.
+        results: results/<name> of the run, for the prepared cases; gets the cell.
+        name: of what made them, as tables print it after ``imported-``.
+        variant: plain, or the module that they were made with.
+        seed: of the training that made them.
+        names: a CSV file with columns file and case, where files are not called as their cases.
+        axes: where the axes of volumes point whose header does not say, like 'LPS'.
+
+    Returns:
+        The cell's folder: ``scores.csv``, a ``history.csv`` without rows, ``run.json`` with the files' hashes.
+
+    Raises:
+        FileNotFoundError: a case without a file.
+        ValueError: a file too many, of another size, with unknown labels; the message names it.
+        FileExistsError: the cell is there.
+    """
+    import hashlib
+
+    import pandas as pd
+
+    from salstm import provenance
+    from salstm.columns import COLUMNS
+    from salstm.data import datasets
+    from salstm.data.readers.npy import sha256
+    from salstm.data.store import Store
+    from salstm.evaluation import outside
+    from salstm.files import write_csv, write_json
+    from salstm.publication.members import checked_name
+    from salstm.vocabulary import IMPORTED, VARIANTS, Identity, check
+
+    entry = datasets.DATASETS[datasets.check(dataset)]
+    check("variant", variant, VARIANTS)
+    cell = Identity(dataset, f"{IMPORTED}-{checked_name('name', name)}", variant, seed)
+    place = cell.folder(results)
+    if place.exists():
+        raise FileExistsError(f"{place}: is there; name another seed, or remove it")
+    cases = results / dataset / "cases"
+    store = Store(cases)
+    files = outside.listed(folder, store.split("test"), names)
+    scores = outside.score(files, store, entry, cell._asdict(), axes)
+    record = {
+        "identity": cell._asdict(),
+        IMPORTED: {
+            path.name: {"case": case, "sha256": sha256(path)} for case, path in files.items()
+        },
+        "classes": list(entry.classes),
+        "recipe_digest": IMPORTED,
+        "split": store.manifest["source"].get("split", {}),
+        "data_manifest_sha256": hashlib.sha256((cases / "manifest.json").read_bytes()).hexdigest(),
+        "finished": provenance.now(),
+        "command": provenance.command(),
+        "environment": provenance.environment(),
+    }
+    write_json(place / "run.json", record)
+    curve = [one for one in COLUMNS["history"] if one not in IDENTITY]
+    write_csv(place / "history.csv", pd.DataFrame(columns=curve))
+    write_csv(place / "scores.csv", scores)  # last: it makes the cell done
+    return place
 
 
 def bounds(dataset: str, cases: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from salstm import recipes
 from salstm.data.frame_counts import amounts
-from salstm.vocabulary import FOLDS, Identity
+from salstm.vocabulary import FOLDS, LIMIT, Identity
 
 LESS = {"epochs": "fewer epochs", "iterations": "fewer iterations", "size": "smaller images"}
 """Keys of a recipe of which less is a smaller run: what a reduced run reduces."""
@@ -33,6 +33,8 @@ def reasons(config: dict[str, Any], paper: dict[str, Any]) -> list[str]:
     active = [dataset for dataset, chosen in config["grid"].items() if chosen]
     phantoms = [one for one in active if config["datasets"][one].get("phantom")]
     found = [phantom_data(phantoms)] if phantoms else []
+    if most := config.get(LIMIT):
+        found.append(f"a quick look: {most} cases of each part, one epoch")
     found += _settings(config, paper, [one for one in active if one in paper["datasets"]])
     return [*found, *_recipes(config, paper, active)]
 

@@ -10,7 +10,7 @@ from typing import Any
 from salstm import config
 from salstm.data.datasets import DATASETS
 from salstm.training import machine
-from salstm.vocabulary import VARIANTS
+from salstm.vocabulary import DUPLICATES, PLAIN, SELECTIONS, VARIANTS
 
 
 def number_or_null(text: str) -> int | None:
@@ -75,6 +75,18 @@ STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
 }
 
+CLAIMS = {
+    "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+}
+SOURCE = {"type": Path, "help": "an archive of publish, its folder, or results/<name>"}
+DESCRIBED = {
+    "--config": {
+        **CONFIG["--config"],
+        "help": "of a folder results/<name>: the files that the run was made with",
+    },
+    **CLAIMS,
+}
+
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "fetch": {
         **DATASET,
@@ -134,6 +146,30 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **THREADS,
         **DEVICE,
     },
+    "segment": {
+        **RUN,
+        "--selection": {
+            "choices": list(SELECTIONS),
+            "default": "best_val",
+            "help": "which weights; default: best_val",
+        },
+        "files": {"type": Path, "nargs": "+", "help": "images, or folders of them"},
+        "--out": {"type": Path, "required": True, "help": "folder of the label maps"},
+        "--cases": {"type": Path, "help": "of the training; default: found above its folder"},
+        "--axes": {
+            "type": word_or_null,
+            "default": None,
+            "help": "of volumes whose header has no orientation, like LPS",
+        },
+        "--sequence": {
+            "action": "store_true",
+            "help": "the pictures are frames of one video, in this order: each sees its neighbours",
+        },
+        "--probabilities": {"action": "store_true", "help": "write each class's, too"},
+        "--batch": {"type": int, "default": 0, "help": "frames at once; default: the recipe's"},
+        **THREADS,
+        **DEVICE,
+    },
     "score": {
         "--run": {**RUN["--run"], "nargs": "+", "help": "folders of the cell, or of its folds"},
         **CASES,
@@ -143,6 +179,20 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "default: predictions in these folders",
         },
         **OUT,
+    },
+    "import_predictions": {
+        "folder": {"type": Path, "help": "a label file for each tested case, in native size"},
+        **DATASET,
+        **RESULTS,
+        "--name": {"required": True, "help": "of what made them; tables print imported-<name>"},
+        "--variant": {"default": PLAIN, "help": ", ".join(VARIANTS)},
+        "--seed": {"type": int, "default": 0, "help": "of the training that made them"},
+        "--names": {"type": Path, "help": "CSV with columns file, case; default: called as cases"},
+        "--axes": {
+            "type": word_or_null,
+            "default": None,
+            "help": "of volumes whose header has no orientation, like LPS",
+        },
     },
     "bounds": {**DATASET, **CASES, **OUT},
     "sparsity": {
@@ -170,7 +220,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "collect": {**RESULTS, **GRID, **OUT},
     "claims": {
         **COLLECTED,
-        "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
+        **CLAIMS,
         **STATISTICS,
         **GRID,
         "--limits": {
@@ -191,6 +241,23 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "what figures wrote; default: figures beside --out",
         },
         **PHANTOMS,
+        **OUT,
+    },
+    "publish": {
+        "source": SOURCE,
+        **DESCRIBED,
+        "--weights": {"action": "store_true", "help": "with the trainings' weights"},
+        "--out": {"type": Path, "required": True, "help": "the archive, .zip"},
+    },
+    "reanalyze": {"source": SOURCE, **DESCRIBED, **OUT},
+    "merge": {
+        "sources": {**SOURCE, "nargs": "+"},
+        **DESCRIBED,
+        "--duplicates": {
+            "choices": DUPLICATES,
+            "default": DUPLICATES[0],
+            "help": "cells that several have and that differ",
+        },
         **OUT,
     },
     "networks": {"--config": {**CONFIG["--config"], "default": None, "help": CONFIGURED}},

@@ -197,6 +197,8 @@ class Identity(NamedTuple):
 IDENTITY: tuple[str, ...] = Identity._fields
 
 
+LIMIT = "limit"
+"""Key of a split, beside its own: how many cases of each part are kept, for a quick look."""
 FOLDS = "folds"
 """Name of the split that tests every case once."""
 
@@ -291,6 +293,11 @@ MODULES: tuple[str, ...] = tuple(name for name in VARIANTS if name != PLAIN)
 """Variants that are compared with plain."""
 ATTENTION: tuple[str, ...] = tuple(name for name, one in VARIANTS.items() if one.attention)
 """The paper's modules: variants whose attention has a scale."""
+
+IMPORTED = "imported"
+"""Before the name of a network whose predictions another program made, and in their record."""
+DUPLICATES: tuple[str, ...] = ("refuse", "first", "last")
+"""What ``merge`` does with a cell that several results have and that differs: which one it takes."""
 
 SELECTIONS: dict[str, Selection] = _named(
     Selection("last", "last", "last", ""),

@@ -29,14 +29,15 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
     Args:
         results: results/<name>.
         grid: ``{"grid": {dataset: [baseline]}, "variants": [...], "seeds": [...], "folds": {dataset: number}}``; of
-            datasets in folds, how many.
+            datasets in folds, how many. Under ``imported`` may stand cells beside the grid, as lists.
         out: the folder.
 
     Raises:
         ValueError: a cost.csv, sparsity.csv or bounds.csv is cut or lacks a column; the message names it.
     """
     states, scores, curves, runs = [], [], [], {}
-    for identity in cells(grid):
+    outside = (Identity(*one) for one in grid.get("imported", ()))
+    for identity in (*cells(grid), *outside):
         place = identity.folder(results)
         keys = identity.trainings(grid.get("folds", {}).get(identity.dataset, 0))
         state, reason = _state(place, [results / key for key in keys])

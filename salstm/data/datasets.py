@@ -272,7 +272,7 @@ def prepare(
         raw: folder of the raw files in their official layout.
         folder: where the store goes.
         split: ``{"name": "paper"}``, ``{"name": "official"}`` (as the raw folders say, where they
-            do), or as in ``salstm.data.splits.resolve``.
+            do), or as in ``salstm.data.splits.resolve``; with ``limit`` that many cases of each part alone.
         size: side of the stored frames in pixels, or None for the native size.
         manifest: what ``raw_manifest`` gave; the files must still be those.
         threads: cases that are read at once.
@@ -292,6 +292,7 @@ def prepare(
     files = _listed(paths, raw, threads)
     _check_same(raw, manifest if manifest is not None else files, files)
     identities = source.identities(raw)
+    asked, split = split, {key: one for key, one in split.items() if key != vocabulary.LIMIT}
     official = getattr(source, "official", None)
     if official is not None and split == {"name": "official"}:
         parts = official(raw)
@@ -315,17 +316,19 @@ def prepare(
             "%s: split %s does not name %d of %d cases, which are left out: %s",
             *(name, split["name"], len(left_out), len(identities), _first(left_out)),
         )
+    limited = asked != split
+    named = splits.limited(asked, parts, identities) if limited else parts
     taking_part = [
         reading
         for (one, group), reading in zip(
             identities, _readings(name, source, raw, axes), strict=True
         )
-        if one in parts or group in parts
+        if one in named or (group in named and not limited)
     ]
     origin: dict[str, Any] = {
         "dataset": name,
         "reader": source.__name__,
-        "split": dict(split),
+        "split": dict(asked),
         "parts": splits.needed(split, parts),
         "absent": absent,
         "left_out": left_out,
@@ -342,7 +345,8 @@ def prepare(
     entry = DATASETS[name]
     told = {"empty": entry.settings is not None}
     watched = guards.watched(taking_part, entry.classes, source.NORMALISE, origin, **told)
-    chosen = drawn if split["name"] in splits.DRAWN else parts
+    whole = split["name"] in splits.DRAWN and (not limited or vocabulary.folds_of(split))
+    chosen = drawn if whole else named
     writing.write(folder, watched, chosen, size=size, **options)
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)

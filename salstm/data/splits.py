@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,36 @@ def resolve_folds(split: Mapping[str, Any], groups: Iterable[str]) -> list[dict[
     if not (count := vocabulary.folds_of(split)):
         return []
     return folds(groups, count, split.get("validation", 0.1), split.get("seed", 0))
+
+
+def limited(
+    split: Mapping[str, Any], parts: Mapping[str, str], identities: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """The first cases of each part, for a quick look; of folds the first groups for each, and their first cases.
+
+    Args:
+        split: as in the configuration, with ``limit``.
+        parts: group or case id -> split, of all cases.
+        identities: id and group of each case, in order.
+
+    Returns:
+        Case id -> split of those that are read: other cases of the same groups are unused, so that the frames of a
+        stack follow each other; of folds they are left out.
+    """
+    most, kept = split[vocabulary.LIMIT], dict[str, str]()
+    count = vocabulary.folds_of(split)
+    counts: Counter[str] = Counter()
+    chosen = list(dict.fromkeys(group for _, group in identities))[: most * count]
+    for one, group in identities:
+        part = parts.get(one, parts.get(group, UNUSED))
+        key = group if count else part
+        if part in SPLITS and counts[key] < most and (not count or group in chosen):
+            counts[key] += 1
+            kept[one] = part
+    if count:
+        return kept
+    groups = {group for one, group in identities if one in kept}
+    return {one: kept.get(one, UNUSED) for one, group in identities if group in groups}
 
 
 def divided(cases: Iterable[Case]) -> dict[str, set[str]]:

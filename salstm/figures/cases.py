@@ -37,7 +37,8 @@ def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[s
     from salstm.data.store import Store
 
     place = results / dataset / "cases"
-    if not (place / "manifest.json").is_file():
+    # A publication has the manifest alone.
+    if not all((place / name).is_file() for name in ("manifest.json", "images.npy")):
         log.warning("%s: no prepared cases, no pictures of %s", place, dataset)
         return []
     store, scored = Store(place), _case_scores(data, dataset)

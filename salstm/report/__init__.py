@@ -83,7 +83,7 @@ def write(
     context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
     records = runs(collected_in)
     listed = provenance.runs(data, records, cards)
-    context["notices"] += completeness.folded(records)
+    context["notices"] += completeness.folded(records) + completeness.imported(records)
     context |= {"runs": listed, "provenance": provenance.summary(listed)}
     context |= _judged(data, collected_in, cards)
     context["orders"] = _orders(data, collected_in, cards)

@@ -8,6 +8,7 @@ from typing import Any
 from salstm.analysis.collect import STATES
 from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.data.datasets import DATASETS
+from salstm.vocabulary import IMPORTED
 
 
 def states(data: Collected) -> dict[str, int]:
@@ -86,6 +87,28 @@ def folded(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     text = f"{which}: every case is tested once, by a training that saw nothing of its patient or video sequence. A "
     text += "seed is one training a fold; its scores are those of all folds together, each under its own weights."
     return [{"kind": "note", "title": "Cross-validation", "text": text}]
+
+
+def imported(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """That another program made the predictions of some rows; nothing where none are.
+
+    Args:
+        records: of the trainings, by key.
+    """
+    rows = {
+        (one["identity"]["baseline"], one["identity"]["dataset"]): len(one[IMPORTED])
+        for one in records.values()
+        if one.get(IMPORTED)
+    }
+    if not rows:
+        return []
+    which = ", ".join(
+        f"{name} on {dataset_name(dataset)} ({count} files)"
+        for (name, dataset), count in rows.items()
+    )
+    text = f"{which}: another program made these predictions; they were scored here like all others. How they were "
+    text += "trained and chosen is not known here; they are in no declared comparison and no claim."
+    return [{"kind": "warning", "title": "Imported predictions", "text": text}]
 
 
 def _listed(datasets: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Results that travel: published as one archive, merged with those of others, judged again from scores alone."""
