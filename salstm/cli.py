@@ -132,14 +132,14 @@ def score(args: argparse.Namespace) -> None:
     from salstm import jobs
 
     predictions = args.predictions or [one / "predictions" for one in args.run_folder]
-    jobs.score(args.run_folder, predictions, args.cases, args.out)
+    jobs.score(args.run_folder, predictions, args.cases, args.out, chosen=args.chosen)
 
 
 def bounds(args: argparse.Namespace) -> None:
     """Score the reference on the stored grid, an empty mask and second annotations: the last rows of the tables."""
     from salstm import jobs
 
-    jobs.bounds(args.dataset, args.cases, args.out)
+    jobs.bounds(args.dataset, args.cases, args.out, chosen=args.chosen)
 
 
 def sparsity(args: argparse.Namespace) -> None:

@@ -249,7 +249,14 @@ def predict(
         log.info("%s: %d cases predicted", selection, len(labels))
 
 
-def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: Path) -> None:
+def score(
+    runs: Sequence[Path],
+    predictions: Sequence[Path],
+    cases: Path,
+    out: Path,
+    *,
+    chosen: Mapping[str, Any] | None = None,
+) -> None:
     """Score a cell's predictions: every metric, every test case, every scope.
 
     Args:
@@ -257,6 +264,7 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
         predictions: folders that ``predict`` wrote, one a training.
         cases: folder of the prepared cases.
         out: the table, CSV.
+        chosen: what is measured beyond the columns of every scores.csv, as ``salstm.choices.of`` says it.
 
     Raises:
         ValueError: trainings of different cells or recipes; a case that is tested twice, or by none.
@@ -267,6 +275,7 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
 
     from salstm.data.store import Store
     from salstm.evaluation import scoring
+    from salstm.evaluation.look import Chosen
     from salstm.files import read_json, write_csv
 
     records, store = [read_json(one / "run.json") for one in runs], Store(cases)
@@ -280,24 +289,29 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
     # Records of before 0.2.0 name none.
     options = {"postprocess": record["recipe"].get("postprocess", "none")}
     known = (record["classes"], record["identity"])
-    write_csv(out, scoring.score(labels, store, *known, **options))
+    asked = Chosen(**(chosen or {}))
+    write_csv(out, scoring.score(labels, store, *known, **options, chosen=asked))
 
 
-def bounds(dataset: str, cases: Path, out: Path) -> None:
+def bounds(
+    dataset: str, cases: Path, out: Path, *, chosen: Mapping[str, Any] | None = None
+) -> None:
     """Score what no network predicted: the reference on the stored grid, an empty mask, a second annotation.
 
     Args:
         dataset: its name.
         cases: folder of the prepared cases.
         out: the table, CSV.
+        chosen: as for ``score``.
     """
     from salstm.data import datasets
     from salstm.data.store import Store
     from salstm.evaluation import bounds as rows
+    from salstm.evaluation.look import Chosen
     from salstm.files import write_csv
 
     classes = datasets.DATASETS[datasets.check(dataset)].classes
-    write_csv(out, rows.measure(Store(cases), classes, dataset))
+    write_csv(out, rows.measure(Store(cases), classes, dataset, Chosen(**(chosen or {}))))
 
 
 def sparsity(

@@ -73,6 +73,13 @@ CONFIG = {
 STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
 }
+CHOSEN = {
+    "--chosen": {
+        "type": json.loads,
+        "default": "{}",
+        "help": "what is measured beyond, JSON: metrics, tolerances (by class) and their unit, subgroups",
+    }
+}
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "fetch": {
@@ -141,9 +148,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "nargs": "+",
             "help": "default: predictions in these folders",
         },
+        **CHOSEN,
         **OUT,
     },
-    "bounds": {**DATASET, **CASES, **OUT},
+    "bounds": {**DATASET, **CASES, **CHOSEN, **OUT},
     "sparsity": {
         "--runs": {
             "type": cell,

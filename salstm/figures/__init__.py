@@ -35,7 +35,7 @@ def write(
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
     """
-    data = read(collected_in)
+    data = read(collected_in, Family(**statistics).named)
     comparisons = judged(collected_in, "comparisons")
     ranked = {one: judged(collected_in, one) for one in ("ranking", "shares", "pairs")}
     units = numbers.units(data, comparisons)

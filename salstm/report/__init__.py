@@ -25,6 +25,7 @@ from salstm.report import completeness, pictures, provenance, verdict
 from salstm.tables import (
     agreement,
     cost,
+    exploration,
     formats,
     gains,
     layout,
@@ -78,9 +79,10 @@ def write(
         phantoms: datasets whose data were made here.
     """
     page = out if out.suffix == ".html" else out / "index.html"
-    data = read(collected_in)
+    family = Family(**statistics)
+    data = read(collected_in, family.named)
     drawn = pictures.listed(figures or page.parent / "figures")
-    context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
+    context = _context(data, results, cards, family, phantoms)
     records = runs(collected_in)
     listed = provenance.runs(data, records, cards)
     context["notices"] += completeness.folded(records)
@@ -100,10 +102,11 @@ def _context(
     data: Collected,
     results: Path,
     cards: Mapping[str, Any],
-    metrics: Sequence[str],
+    family: Family,
     phantoms: Sequence[str],
 ) -> dict[str, Any]:
     """Everything that the template shows, but for the figures."""
+    metrics = family.metrics
     tidy = {
         (dataset, protocol): numbers.comparison(data, cards, dataset, protocol, metrics)
         for dataset in data.datasets
@@ -124,7 +127,8 @@ def _context(
             METRICS[one].label for one in metrics if not METRICS[one].is_distance
         ),
         "datasets": [
-            _dataset(data, cards, tidy, one, made_up=one in phantoms) for one in data.datasets
+            _dataset(data, cards, tidy, one, family.exploratory, made_up=one in phantoms)
+            for one in data.datasets
         ],
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
@@ -176,12 +180,15 @@ def _dataset(
     cards: Mapping[str, Any],
     tidy: Mapping[tuple[str, str], Any],
     dataset: str,
+    explored: Sequence[str],
     *,
     made_up: bool,
 ) -> dict[str, Any]:
     by_protocol = {}
     for protocol in PROTOCOLS:
         built = tables.build(tidy[dataset, protocol], data, cards)
+        more = exploration.build(data, cards, dataset, protocol, explored)
+        built += [more] if more else []
         by_protocol[protocol] = [_shown_table(table) for table in built]
     beside = None if made_up else agreement.build(data, dataset)
     shown = _shown_table(beside) if beside else None

@@ -14,6 +14,7 @@ from salstm.files import replacing, write_csv
 from salstm.tables import (
     agreement,
     cost,
+    exploration,
     formats,
     gains,
     layout,
@@ -38,6 +39,8 @@ def write(
 ) -> None:
     """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder, and the other tables of the report likewise.
 
+    Metrics that are only explored stand in ``<dataset>_<protocol>-exploratory``.
+
     Those are ``gains-<metric>``, ``ranking``, ``ranks``, ``selection``, ``cost``, ``sparsity`` and, where cases of ours
     stand in the authors' logs too, ``authors``; those that hold nothing are left out.
 
@@ -48,7 +51,8 @@ def write(
         out: the folder of the tables.
         phantoms: datasets that are made up; their ids are those of the official files, their cases are not.
     """
-    data, metrics = results.read(collected_in), Family(**statistics).metrics
+    family = Family(**statistics)
+    data, metrics = results.read(collected_in, family.named), family.metrics
     judged = {one: results.judged(collected_in, one) for one in JUDGED}
     for dataset in data.datasets:
         for protocol in PROTOCOLS:
@@ -57,6 +61,10 @@ def write(
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
+            if explored := exploration.build(data, cards, dataset, protocol, family.exploratory):
+                stem = out / f"{dataset}_{protocol}-exploratory"
+                _write_text(stem.with_suffix(".csv"), formats.csv(explored))
+                _write(stem, [explored])
         for table in others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms):
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))

@@ -9,7 +9,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import columns, devices, limits, provenance, recipes, vocabulary
+from salstm import choices, columns, devices, limits, provenance, recipes, vocabulary
 from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets, own
 from salstm.data.acquire import listing
@@ -106,6 +106,12 @@ def own_of(wildcards):
 def own_of_report(wildcards):
     """As own_option, of the datasets of a report."""
     return own_option(*PATHS.datasets(wildcards.edition), shown=True)
+
+
+def chosen_of(wildcards):
+    """What scoring measures beyond the columns of every scores.csv; often nothing."""
+    told = choices.of(config, wildcards.dataset)
+    return f"--chosen {shlex.quote(json.dumps(told, sort_keys=True))}" if told else ""
 
 
 def changes_of(wildcards):

@@ -31,10 +31,11 @@ rule score:
     log:
         f"{CELL}/logs/score.log",
     params:
+        chosen=chosen_of,
         code=code_of("salstm.jobs:score"),
     shell:
         "python -m salstm score --run {input.run} --cases {input.cases}"
-        " --predictions {input.predictions} --out {output} --log {log}"
+        " --predictions {input.predictions} --out {output} --log {log} {params.chosen}"
 
 
 rule bounds:
@@ -47,10 +48,11 @@ rule bounds:
         f"{PATHS.results}/{{dataset}}/logs/bounds.log",
     params:
         own=own_of,
+        chosen=chosen_of,
         code=code_of("salstm.jobs:bounds", DATASET),
     shell:
         "python -m salstm bounds --dataset {wildcards.dataset} --cases {input}"
-        " --out {output} --log {log} {params.own}"
+        " --out {output} --log {log} {params.own} {params.chosen}"
 
 
 rule sparsity:
