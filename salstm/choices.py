@@ -44,6 +44,8 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in statistics["exploratory"]:
         if name in statistics["metrics"]:
             yield f"statistics.exploratory: {name} is in statistics.metrics too; a metric is tested or explored"
+    if "ece" in named(statistics) and not config["probabilities"]["calibration"]:
+        yield "statistics.exploratory: ece is computed while predicting; set probabilities.calibration to true"
     for dataset, block in config["datasets"].items():
         classes = tuple(block["classes"]) if "classes" in block else DATASETS[dataset].classes
         yield from tolerances.problems(dataset, classes, block.get("tolerance"))

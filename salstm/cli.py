@@ -124,7 +124,8 @@ def predict(args: argparse.Namespace) -> None:
 
     build = builder(read_json(args.run_folder / "run.json")["identity"]["baseline"])
     out = args.out or args.run_folder / "predictions"
-    jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args))
+    kept = {"calibration": args.calibration, "maps": args.maps}
+    jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args), **kept)
 
 
 def score(args: argparse.Namespace) -> None:

@@ -206,7 +206,15 @@ def train(
 
 
 def predict(
-    build: Build, run: Path, *, cases: Path, out: Path, device: str = "auto", threads: int = 0
+    build: Build,
+    run: Path,
+    *,
+    cases: Path,
+    out: Path,
+    device: str = "auto",
+    threads: int = 0,
+    calibration: bool = False,
+    maps: bool = False,
 ) -> None:
     """Predict the test cases with each selection of a cell's weights.
 
@@ -219,10 +227,13 @@ def predict(
         out: folder that gets ``<selection>.npz``: labels of every test case on the stored grid.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 leaves torch's own number.
+        calibration: also writes ``calibration.csv``, the expected calibration error of each case and class.
+        maps: also writes the probabilities of each case, ``probabilities/<selection>/<case>.npz``: large.
     """
     import numpy as np
 
     from salstm.data.store import Store
+    from salstm.evaluation.calibration import Keeper
     from salstm.files import read_json, replacing, same, share
     from salstm.recipes import load
     from salstm.training import checkpoint, inference
@@ -233,20 +244,26 @@ def predict(
     model = _assembled(build, record, chosen)
     view = inference.View.of(load(record["recipe"]), record["channels"])
     predicted: dict[Path, Path] = {}
+    keeper = Keeper(store.labels, record["classes"], out, maps=maps)
+    watched = calibration or maps
     for selection in SELECTIONS:
         weights, path = run / f"{selection}.safetensors", out / f"{selection}.npz"
         if twin := next((known for known in predicted if same(known, weights)), None):
             share(predicted[twin], path)
+            keeper.same(selection, twin.stem)
             log.info("%s: the weights of %s", selection, twin.stem)
             continue
         predicted[weights] = path
         model.load_state_dict(checkpoint.load_weights(weights))
-        cases_of = inference.predict(model, store, store.split("test"), view, chosen)
+        watch = keeper.of(selection) if watched else None
+        cases_of = inference.predict(model, store, store.split("test"), view, chosen, watch)
         labels = {case.id: prediction for case, prediction in cases_of}
         # An open file keeps numpy from appending .npz to the temporary name.
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **labels)
         log.info("%s: %d cases predicted", selection, len(labels))
+    if calibration:
+        keeper.write()
 
 
 def score(
@@ -275,6 +292,7 @@ def score(
 
     from salstm.data.store import Store
     from salstm.evaluation import scoring
+    from salstm.evaluation.calibration import joined
     from salstm.evaluation.look import Chosen
     from salstm.files import read_json, write_csv
 
@@ -290,7 +308,8 @@ def score(
     options = {"postprocess": record["recipe"].get("postprocess", "none")}
     known = (record["classes"], record["identity"])
     asked = Chosen(**(chosen or {}))
-    write_csv(out, scoring.score(labels, store, *known, **options, chosen=asked))
+    scores = scoring.score(labels, store, *known, **options, chosen=asked)
+    write_csv(out, joined(scores, predictions) if "ece" in asked.metrics else scores)
 
 
 def bounds(

@@ -137,6 +137,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **RUN,
         **CASES,
         "--out": {"type": Path, "help": "folder of the labels; default: predictions in the cell's"},
+        "--calibration": {
+            "action": "store_true",
+            "help": "also the calibration error of each case",
+        },
+        "--maps": {"action": "store_true", "help": "also the probabilities of each case: large"},
         **THREADS,
         **DEVICE,
     },

@@ -267,6 +267,7 @@ METRICS: dict[str, Metric] = _named(
     ),
     Metric("missed_objects", "Missed objects", "per case", "lower", shown=False, module="objects"),
     Metric("false_objects", "False objects", "per case", "lower", shown=False, module="objects"),
+    Metric("ece", "ECE", "%", "lower", 100.0, shown=False, module="calibration"),
 )
 """In the order of the columns of scores.csv."""
 

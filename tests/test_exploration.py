@@ -61,6 +61,7 @@ class TestChoices:
             ({"statistics": {"exploratory": ["volume_error"]}}, "'volume_error' is not allowed"),
             ({"statistics": {"exploratory": ["nds"]}}, "'nds' is not allowed, did you mean nsd?"),
             ({"statistics": {"exploratory": ["dice"]}}, "dice is in statistics.metrics too"),
+            ({"statistics": {"exploratory": ["ece"]}}, "set probabilities.calibration to true"),
             ({"statistics": {"metrics": ["recall"]}}, "statistics.metrics.0: 'recall' is not"),
             (
                 {"datasets": {"acdc": {"tolerance": {"LVV": 1}}}},

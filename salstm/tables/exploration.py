@@ -21,6 +21,8 @@ SAID = {
     "Surfaces": "NSD: share of the voxels of both surfaces within a tolerance of the other; ASSD: mean distance.",
     "Objects": "An object is a connected component of a class (corners connect); it is found where one predicted "
     "object has an IoU above 0.5 with it. Small, medium, large: thirds of the sizes of the test cases' own objects.",
+    "Calibration": "ECE: how far a class's probability is from how often it is right, 15 bins, inside the box of each "
+    "frame's foreground with a margin; on the stored grid and all frames under every protocol.",
 }
 
 

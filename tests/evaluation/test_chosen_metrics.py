@@ -33,7 +33,7 @@ def measured(*pair, **more: Any) -> dict[str, float]:
 
 
 def test_every_metric_that_can_be_chosen_has_an_example_that_holds():
-    assert {*MORE} == {*METRICS} - {*MEASURED}
+    assert {*MORE} == {*METRICS} - {*MEASURED, "ece"}  # of probabilities: test_calibration.py
     finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
     for module in (surfaces, objects):
         for name, function in module.FUNCTIONS.items():

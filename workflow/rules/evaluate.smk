@@ -13,11 +13,14 @@ rule predict:
         **GPU_JOB,
         runtime=minutes_of_prediction,
     params:
+        kept=" ".join(
+            f"--{one}" for one, asked in config["probabilities"].items() if asked
+        ),
         # The network's and the module's own code retrain, which predicts again.
         code=code_of("salstm.jobs:predict", *UNTRAINED),
     shell:
         "python -m salstm predict --run {input.run} --cases {input.cases} --out {output}"
-        " --threads {threads} --log {log}"
+        " --threads {threads} --log {log} {params.kept}"
 
 
 rule score:
