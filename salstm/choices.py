@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from salstm import vocabulary
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import tolerances
-from salstm.vocabulary import MEASURED, METRICS
+from salstm.vocabulary import MEASURED, METRICS, SUBGROUPS
 
 
 def named(statistics: Mapping[str, Any]) -> list[str]:
@@ -44,6 +45,14 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     for name in statistics["exploratory"]:
         if name in statistics["metrics"]:
             yield f"statistics.exploratory: {name} is in statistics.metrics too; a metric is tested or explored"
+    own = any("classes" in block for block in config["datasets"].values())
+    for name in statistics["subgroups"]:
+        if name not in SUBGROUPS and not own:
+            near = vocabulary.nearest(name, SUBGROUPS)
+            yield (
+                f"statistics.subgroups: {name!r} is none{f', did you mean {near}?' if near else '.'} Allowed: "
+                f"{', '.join(SUBGROUPS)}, and the columns of a subgroups.csv of your own dataset"
+            )
     if "ece" in named(statistics) and not config["probabilities"]["calibration"]:
         yield "statistics.exploratory: ece is computed while predicting; set probabilities.calibration to true"
     for dataset, block in config["datasets"].items():

@@ -183,7 +183,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """By the file's name without its ending."""
 TOLERATED = "nsd_tolerance"
 """Column of the tolerance that a row's NSD was measured with, in the row's unit; there where NSD is."""
-CHOSEN = (*(name for name in METRICS if name not in MEASURED), TOLERATED)
+SIZE = "reference_size"
+"""Column of the size that the subgroups of sizes are cut by: mm³ (mm² in 2D), or share of the frame."""
+CHOSEN = (*(name for name in METRICS if name not in MEASURED), TOLERATED, SIZE)
 """Columns that scores.csv and bounds.csv have beyond ``COLUMNS`` where the configuration asks for them."""
 COLLECTED = ("cells", "scores", "cost", "history", "sparsity", "bounds")
 """What ``collect`` writes."""
@@ -194,7 +196,8 @@ JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
 def chosen(there: Iterable[str]) -> list[str]:
     """Those of a table's columns that a configuration asked for, in their order."""
     known = set(there)
-    return [name for name in CHOSEN if name in known]
+    subgroups = sorted(name for name in known if name.startswith("by_"))
+    return [*(name for name in CHOSEN if name in known), *subgroups]
 
 
 def check(path: Path, columns: Iterable[str], wanted: Iterable[str]) -> None:

@@ -291,7 +291,7 @@ def score(
     import numpy as np
 
     from salstm.data.store import Store
-    from salstm.evaluation import scoring
+    from salstm.evaluation import scoring, subgroups
     from salstm.evaluation.calibration import joined
     from salstm.evaluation.look import Chosen
     from salstm.files import read_json, write_csv
@@ -309,7 +309,12 @@ def score(
     known = (record["classes"], record["identity"])
     asked = Chosen(**(chosen or {}))
     scores = scoring.score(labels, store, *known, **options, chosen=asked)
-    write_csv(out, joined(scores, predictions) if "ece" in asked.metrics else scores)
+    scores = joined(scores, predictions) if "ece" in asked.metrics else scores
+    if asked.subgroups:
+        sizes = {one.id: scoring.voxel(one) for one in store.split("test")}
+        dataset = record["identity"]["dataset"]
+        scores = subgroups.labelled(scores, asked.subgroups, cases, dataset, sizes)
+    write_csv(out, scores)
 
 
 def bounds(

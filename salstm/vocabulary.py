@@ -285,6 +285,9 @@ DECLARED: tuple[str, ...] = ("dice", "hd95")
 DICE = "dice"
 """The metric that chooses weights and cases, and stands for accuracy beside cost."""
 
+SUBGROUPS: tuple[str, ...] = ("diagnosis", "phase", "position", "sequence", "size")
+"""Kinds of subgroups that built-in datasets know; others are columns of a dataset of one's own."""
+
 PLAIN = "plain"
 """The network alone: what modules are compared with."""
 _CONTROLS = "salstm.modules.controls"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,17 @@ class TestTables:
             ValueError, match=r"scores\.csv: no column nsd, .*name it in statistics"
         ):
             exports.write(copy, tmp_path, {"exploratory": ["nsd"]}, tmp_path / "data")
+
+
+def test_a_grid_without_a_scored_cell_has_its_report(tmp_path):
+    states = {(*one.values(),): ("missing", "not started") for one in MADE.identities()}
+    none = synthetic.collect(tmp_path / "collected", replace(MADE, states=states))
+    pd.DataFrame(columns=list(COLUMNS["scores"])).to_csv(none / "scores.csv", index=False)
+    asked = {"resamples": 100, "exploratory": list(EXPLORED), "subgroups": ["size", "position"]}
+    claims = synthetic.claims(tmp_path / "claims.yaml", MADE.grid)
+    analyse.write(none, claims, asked, MADE.grid)
+    tables.write(none, synthetic.cards(), asked, tmp_path / "tables")
+    assert "–" in (tmp_path / "tables/acdc_strict-exploratory.md").read_text()
 
 
 def test_collect_keeps_the_columns_that_were_asked_for(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,11 @@ def read(folder: Path, metrics: Sequence[str] = ()) -> Collected:
         ValueError: one lacks a column, or no cell was scored with one of the metrics; the message names both.
     """
     data = Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
-    if missing := [name for name in metrics if name not in data.scores]:
+    missing = [name for name in metrics if name not in data.scores]
+    if missing and data.scores.empty:  # of a grid of which no cell is done
+        nothing = data.scores.reindex(columns=[*data.scores.columns, *missing])
+        return replace(data, scores=nothing.astype(dict.fromkeys(missing, "float64")))
+    if missing:
         raise ValueError(
             f"{folder / 'scores.csv'}: no column {', '.join(missing)}, which is measured only where the configuration "
             f"names it: name it in statistics and run snakemake again, or score with --chosen"

@@ -31,7 +31,7 @@ from salstm.columns import COLUMNS, SCORE_KEYS, TOLERATED
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.splits import divided
-from salstm.evaluation import objects, sizes, surfaces, tolerances
+from salstm.evaluation import objects, sizes, subgroups, surfaces, tolerances
 from salstm.evaluation.look import NOTHING, Chosen, Look
 from salstm.evaluation.metrics import compare, union_box, values
 from salstm.vocabulary import IDENTITY
@@ -104,12 +104,14 @@ def score(
     for identifier in identifiers:
         case = cases[identifier]
         looks = views(store, case)
+        if subgroups.POSITION in chosen.subgroups and identity["dataset"] in subgroups.STACKED:
+            looks += positions(looks[-1])
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
             processed = POSTPROCESSES[postprocess](prediction)
             for view in looks:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
-                shown = prediction if view.scope == "native" else processed
+                shown = processed if view.scope in ("stored", "inner") else prediction
                 for row in measured(shown, view, classes, tolerance, chosen):
                     rows.append({**fixed, **key, "group": case.group, **row})
     frame = pd.DataFrame(rows, columns=[*COLUMNS["scores"], *added(chosen)])
@@ -241,7 +243,7 @@ class View:
 
     def tolerated(self, name: str, chosen: Chosen) -> float:
         """Tolerance of a class's NSD: what is stated holds in native size and in its own unit."""
-        stated = self.scope == "native" and chosen.unit in ("", self.unit)
+        stated = self.scope not in ("stored", "inner") and chosen.unit in ("", self.unit)
         return chosen.tolerances.get(name, tolerances.DEFAULT) if stated else tolerances.DEFAULT
 
 
@@ -288,6 +290,28 @@ def with_thirds(
                 found.setdefault((view.scope, name), []).extend(each)
     thirds = {key: cut for key, values in found.items() if (cut := sizes.thirds(values))}
     return replace(chosen, thirds=thirds)
+
+
+def voxel(case: Case) -> float:
+    """Size of a voxel of a case in native size, as `salstm.evaluation.sizes` says."""
+    shape = (case.depth, case.native_height, case.native_width)
+    spacing = (case.spacing_z, case.spacing_y, case.spacing_x)
+    ndim = 2 if case.depth == 1 else 3
+    known = all(math.isfinite(value) and value > 0 for value in spacing[-ndim:])
+    return sizes.voxel(shape[-ndim:], spacing[-ndim:], "mm" if known else "")
+
+
+def positions(view: View) -> list[View]:
+    """A volume in native size in parts from base to apex, each under a scope of its own."""
+    return [
+        replace(
+            view,
+            scope=f"{subgroups.POSITION}:{name}",
+            frames=frames,
+            reference=view.reference[frames],
+        )
+        for name, frames in subgroups.parts(view.reference).items()
+    ]
 
 
 def measured(

@@ -33,6 +33,7 @@ from salstm.tables import (
     ranking,
     sensitivity,
     sparsity,
+    subgroups,
 )
 from salstm.tables.layout import Column, Table
 from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
@@ -40,7 +41,7 @@ from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking", "subgroups")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -134,6 +135,13 @@ def _context(
         "audits": list(audits.values()),
         "cautions": {one: provenance.caution(found) for one, found in audits.items()},
         "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
+        "subgroups_of": {
+            one: [
+                _shown_table(table)
+                for table in subgroups.build(data, cards, one, family.subgroups, metrics)
+            ]
+            for one in data.datasets
+        },
         "rules": [_rules(data, cards, one, metrics) for one in data.datasets],
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "scratch": layout.from_scratch(data),
@@ -231,6 +239,7 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     for dataset in context["datasets"]:
         entries += [entry for shown in dataset["tables"].values() for entry in shown]
         entries.append(dataset["authors"])
+    entries += itertools.chain(*context["subgroups_of"].values())
     entries += [*context["stacks"].values(), *context["orders"].values()]
     return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
 

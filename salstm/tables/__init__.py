@@ -22,6 +22,7 @@ from salstm.tables import (
     ranking,
     sensitivity,
     sparsity,
+    subgroups,
 )
 from salstm.tables.layout import Table
 from salstm.vocabulary import PROTOCOLS
@@ -65,7 +66,9 @@ def write(
                 stem = out / f"{dataset}_{protocol}-exploratory"
                 _write_text(stem.with_suffix(".csv"), formats.csv(explored))
                 _write(stem, [explored])
-        for table in others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms):
+        more = subgroups.build(data, cards, dataset, family.subgroups, metrics)
+        beside = others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms)
+        for table in [*beside, *more]:
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])
