@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from salstm import columns
@@ -20,6 +19,8 @@ from salstm.data import facts
 from salstm.evaluation import sizes
 from salstm.vocabulary import SUBGROUPS
 
+Frame = Any
+"""A pandas DataFrame, as in ``salstm.analysis.results``."""
 log = logging.getLogger(__name__)
 
 POSITION, SIZE, SEQUENCE = "position", "size", "sequence"
@@ -53,12 +54,12 @@ def parts(reference: NDArray[Any]) -> dict[str, slice]:
 
 
 def labelled(
-    scores: pd.DataFrame,
+    scores: Frame,
     asked: Sequence[str],
     folder: Path,
     dataset: str,
     voxels: Mapping[str, float],
-) -> pd.DataFrame:
+) -> Frame:
     """Scores with a column for each kind of subgroup that the dataset knows.
 
     Args:
@@ -86,14 +87,14 @@ def labelled(
     return scores.assign(**found)
 
 
-def _of_facts(scores: pd.DataFrame, known: facts.Facts, kind: str) -> Any:
+def _of_facts(scores: Frame, known: facts.Facts, kind: str) -> Any:
     levels = {case: one[kind] for case, one in known.items() if one.get(kind)}
     return scores["case"].map(levels) if levels else None
 
 
-def _sizes(scores: pd.DataFrame, voxels: Mapping[str, float]) -> Any:
+def _sizes(scores: Frame, voxels: Mapping[str, float]) -> Any:
     """Small, medium or large by class, cut in thirds of the test cases' references in native size."""
-    table: Any = scores[scores["scope"] == "native"].drop_duplicates(["case", "class"])
+    table = scores[scores["scope"] == "native"].drop_duplicates(["case", "class"])
     table = table[table["reference_voxels"] > 0]
     table = table.assign(size=table["reference_voxels"] * table["case"].map(dict(voxels)))
     levels: dict[tuple[str, str], str] = {}

@@ -68,7 +68,7 @@ def _panel(
                 mean = sum(values) / len(values)
                 axes.hlines(mean, place - step * 0.4, place + step * 0.4, color=shade, lw=1.8)
     names = [f"{level}\nn = {rows['case'].nunique()}" for level, rows in levels]
-    turned = {"rotation": 90, "fontsize": 6} if len(levels) > TURNED else {}
+    turned: dict[str, Any] = {"rotation": 90, "fontsize": 6} if len(levels) > TURNED else {}
     axes.set_xticks(range(len(levels)), names, **turned)
     axes.set_xlim(-0.5, len(levels) - 0.5)
     axes.grid(visible=False, axis="x")
