@@ -133,7 +133,8 @@ def predict(args: argparse.Namespace) -> None:
 
     build = builder(read_json(args.run_folder / "run.json")["identity"]["baseline"])
     out = args.out or args.run_folder / "predictions"
-    jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args))
+    kept = {"calibration": args.calibration, "maps": args.maps}
+    jobs.predict(build, args.run_folder, cases=args.cases, out=out, **_machine(args), **kept)
 
 
 def segment(args: argparse.Namespace) -> None:
@@ -152,7 +153,7 @@ def score(args: argparse.Namespace) -> None:
     from salstm import jobs
 
     predictions = args.predictions or [one / "predictions" for one in args.run_folder]
-    jobs.score(args.run_folder, predictions, args.cases, args.out)
+    jobs.score(args.run_folder, predictions, args.cases, args.out, chosen=args.chosen)
 
 
 def import_predictions(args: argparse.Namespace) -> None:
@@ -169,7 +170,7 @@ def bounds(args: argparse.Namespace) -> None:
     """Score the reference on the stored grid, an empty mask and second annotations: the last rows of the tables."""
     from salstm import jobs
 
-    jobs.bounds(args.dataset, args.cases, args.out)
+    jobs.bounds(args.dataset, args.cases, args.out, chosen=args.chosen)
 
 
 def sparsity(args: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from salstm.vocabulary import IDENTITY, METRICS
+from salstm.vocabulary import IDENTITY, MEASURED, METRICS
 
 CELL = IDENTITY[:3]
 """Dataset, network and variant: a cell of the comparison, over its seeds."""
@@ -37,7 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "recipe",
         "command",
     ),
-    "scores": (*SCORE_KEYS, *VOXELS, *METRICS, "diagonal", "unit", "divided_groups"),
+    "scores": (*SCORE_KEYS, *VOXELS, *MEASURED, "diagonal", "unit", "divided_groups"),
     "cost": (
         *CELL,
         "parameters",
@@ -87,7 +87,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "group",
         "class",
         *VOXELS,
-        *METRICS,
+        *MEASURED,
         "diagonal",
         "unit",
     ),
@@ -181,10 +181,23 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 """By the file's name without its ending."""
+TOLERATED = "nsd_tolerance"
+"""Column of the tolerance that a row's NSD was measured with, in the row's unit; there where NSD is."""
+SIZE = "reference_size"
+"""Column of the size that the subgroups of sizes are cut by: mm³ (mm² in 2D), or share of the frame."""
+CHOSEN = (*(name for name in METRICS if name not in MEASURED), TOLERATED, SIZE)
+"""Columns that scores.csv and bounds.csv have beyond ``COLUMNS`` where the configuration asks for them."""
 COLLECTED = ("cells", "scores", "cost", "history", "sparsity", "bounds")
 """What ``collect`` writes."""
 JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
 """What ``claims`` writes beside."""
+
+
+def chosen(there: Iterable[str]) -> list[str]:
+    """Those of a table's columns that a configuration asked for, in their order."""
+    known = set(there)
+    subgroups = sorted(name for name in known if name.startswith("by_"))
+    return [*(name for name in CHOSEN if name in known), *subgroups]
 
 
 def check(path: Path, columns: Iterable[str], wanted: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from salstm import libraries, recipes, schemas, vocabulary
+from salstm import choices, libraries, recipes, schemas, vocabulary
 from salstm.data import own
 from salstm.data.datasets import DATASETS
 from salstm.schemas import nearest
@@ -91,7 +91,7 @@ def checked(
     if not problems:
         own.complete(filled["datasets"])
         own.register(own.settings(filled["datasets"], filled["datasets"], shown=True))
-        problems = list(recipes.problems(filled, accepts))
+        problems = [*recipes.problems(filled, accepts), *choices.problems(filled)]
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
     if most := filled["limit"]:
@@ -132,6 +132,7 @@ def whole_schema(declared_here: Iterable[str] = ()) -> dict[str, Any]:
         "variant": vocabulary.VARIANTS,
         "module": vocabulary.MODULES,
         "metric": vocabulary.SHOWN,
+        "explored": vocabulary.EXPLORED,
         "protocol": vocabulary.PROTOCOLS,
         "dataset_name": labels,
     }
@@ -194,8 +195,8 @@ def _unknown_networks(config: dict[str, Any], networks: tuple[str, ...]) -> Iter
 
 def _without_function(config: dict[str, Any]) -> Iterator[str]:
     """Names of the vocabulary that this run uses, or scores, and that nothing computes or builds."""
-    for name in vocabulary.METRICS:
-        path = PACKAGE / "evaluation" / "metrics.py"
+    for name, metric in vocabulary.METRICS.items():
+        path = PACKAGE / "evaluation" / f"{metric.module}.py"
         if name not in _functions(path):
             yield f"metric {name!r} of salstm/vocabulary.py: no function {name} in {_place(path)}"
     for name in {*config["variants"], *config["statistics"]["modules"]} - {vocabulary.PLAIN}:

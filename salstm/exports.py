@@ -40,13 +40,14 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
     Args:
         collected_in: folder that ``collect`` and ``claims`` wrote.
         results: results/<name>, for the prepared cases.
-        statistics: config's statistics; its metrics are written.
+        statistics: config's statistics; its metrics are written, those that are only explored included.
         out: the folder.
     """
-    data = read(collected_in)
+    family = Family(**statistics)
+    data = read(collected_in, family.named)
     for protocol in PROTOCOLS:
         rows = conventions.under_protocol(data.scores, protocol)
-        for metric in Family(**statistics).metrics:
+        for metric in family.named:
             write_csv(out / f"challenger_{protocol}_{metric}.csv", scoring.long(rows, metric))
     sizes = {one: voxels(results / one / "cases" / "cases.csv") for one in data.datasets}
     cells = dict(summaries(data, sizes))

@@ -207,7 +207,15 @@ def train(
 
 
 def predict(
-    build: Build, run: Path, *, cases: Path, out: Path, device: str = "auto", threads: int = 0
+    build: Build,
+    run: Path,
+    *,
+    cases: Path,
+    out: Path,
+    device: str = "auto",
+    threads: int = 0,
+    calibration: bool = False,
+    maps: bool = False,
 ) -> None:
     """Predict the test cases with each selection of a cell's weights.
 
@@ -220,10 +228,13 @@ def predict(
         out: folder that gets ``<selection>.npz``: labels of every test case on the stored grid.
         device: auto, cpu or cuda.
         threads: CPU threads; 0 leaves torch's own number.
+        calibration: also writes ``calibration.csv``, the expected calibration error of each case and class.
+        maps: also writes the probabilities of each case, ``probabilities/<selection>/<case>.npz``: large.
     """
     import numpy as np
 
     from salstm.data.store import Store
+    from salstm.evaluation.calibration import Keeper
     from salstm.files import read_json, replacing, same, share
     from salstm.recipes import load
     from salstm.training import checkpoint, inference
@@ -234,20 +245,26 @@ def predict(
     model = _assembled(build, record, chosen)
     view = inference.View.of(load(record["recipe"]), record["channels"])
     predicted: dict[Path, Path] = {}
+    keeper = Keeper(store.labels, record["classes"], out, maps=maps)
+    watched = calibration or maps
     for selection in SELECTIONS:
         weights, path = run / f"{selection}.safetensors", out / f"{selection}.npz"
         if twin := next((known for known in predicted if same(known, weights)), None):
             share(predicted[twin], path)
+            keeper.same(selection, twin.stem)
             log.info("%s: the weights of %s", selection, twin.stem)
             continue
         predicted[weights] = path
         model.load_state_dict(checkpoint.load_weights(weights))
-        cases_of = inference.predict(model, store, store.split("test"), view, chosen)
+        watch = keeper.of(selection) if watched else None
+        cases_of = inference.predict(model, store, store.split("test"), view, chosen, watch)
         labels = {case.id: prediction for case, prediction in cases_of}
         # An open file keeps numpy from appending .npz to the temporary name.
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **labels)
         log.info("%s: %d cases predicted", selection, len(labels))
+    if calibration:
+        keeper.write()
 
 
 def segment(
@@ -296,7 +313,14 @@ def segment(
         applied.segment(trained, plan, request)
 
 
-def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: Path) -> None:
+def score(
+    runs: Sequence[Path],
+    predictions: Sequence[Path],
+    cases: Path,
+    out: Path,
+    *,
+    chosen: Mapping[str, Any] | None = None,
+) -> None:
     """Score a cell's predictions: every metric, every test case, every scope.
 
     Args:
@@ -304,6 +328,7 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
         predictions: folders that ``predict`` wrote, one a training.
         cases: folder of the prepared cases.
         out: the table, CSV.
+        chosen: what is measured beyond the columns of every scores.csv, as ``salstm.choices.of`` says it.
 
     Raises:
         ValueError: trainings of different cells or recipes; a case that is tested twice, or by none.
@@ -313,7 +338,9 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
     import numpy as np
 
     from salstm.data.store import Store
-    from salstm.evaluation import scoring
+    from salstm.evaluation import scoring, subgroups
+    from salstm.evaluation.calibration import joined
+    from salstm.evaluation.look import Chosen
     from salstm.files import read_json, write_csv
 
     records, store = [read_json(one / "run.json") for one in runs], Store(cases)
@@ -327,7 +354,14 @@ def score(runs: Sequence[Path], predictions: Sequence[Path], cases: Path, out: P
     # Records of before 0.2.0 name none.
     options = {"postprocess": record["recipe"].get("postprocess", "none")}
     known = (record["classes"], record["identity"])
-    write_csv(out, scoring.score(labels, store, *known, **options))
+    asked = Chosen(**(chosen or {}))
+    scores = scoring.score(labels, store, *known, **options, chosen=asked)
+    scores = joined(scores, predictions) if "ece" in asked.metrics else scores
+    if asked.subgroups:
+        sizes = {one.id: scoring.voxel(one) for one in store.split("test")}
+        dataset = record["identity"]["dataset"]
+        scores = subgroups.labelled(scores, asked.subgroups, cases, dataset, sizes)
+    write_csv(out, scores)
 
 
 def import_predictions(
@@ -405,21 +439,25 @@ def import_predictions(
     return place
 
 
-def bounds(dataset: str, cases: Path, out: Path) -> None:
+def bounds(
+    dataset: str, cases: Path, out: Path, *, chosen: Mapping[str, Any] | None = None
+) -> None:
     """Score what no network predicted: the reference on the stored grid, an empty mask, a second annotation.
 
     Args:
         dataset: its name.
         cases: folder of the prepared cases.
         out: the table, CSV.
+        chosen: as for ``score``.
     """
     from salstm.data import datasets
     from salstm.data.store import Store
     from salstm.evaluation import bounds as rows
+    from salstm.evaluation.look import Chosen
     from salstm.files import write_csv
 
     classes = datasets.DATASETS[datasets.check(dataset)].classes
-    write_csv(out, rows.measure(Store(cases), classes, dataset))
+    write_csv(out, rows.measure(Store(cases), classes, dataset, Chosen(**(chosen or {}))))
 
 
 def sparsity(

@@ -74,6 +74,13 @@ CONFIGURED = "with what these files declare; each is laid over the one before"
 STATISTICS = {
     "--statistics": {"type": json.loads, "default": "{}", "help": "config's statistics, JSON"}
 }
+CHOSEN = {
+    "--chosen": {
+        "type": json.loads,
+        "default": "{}",
+        "help": "what is measured beyond, JSON: metrics, tolerances (by class) and their unit, subgroups",
+    }
+}
 
 CLAIMS = {
     "--claims": {"type": Path, "default": Path("claims.yaml"), "help": "the sentences"},
@@ -143,6 +150,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **RUN,
         **CASES,
         "--out": {"type": Path, "help": "folder of the labels; default: predictions in the cell's"},
+        "--calibration": {
+            "action": "store_true",
+            "help": "also the calibration error of each case",
+        },
+        "--maps": {"action": "store_true", "help": "also the probabilities of each case: large"},
         **THREADS,
         **DEVICE,
     },
@@ -178,6 +190,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "nargs": "+",
             "help": "default: predictions in these folders",
         },
+        **CHOSEN,
         **OUT,
     },
     "import_predictions": {
@@ -194,7 +207,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "of volumes whose header has no orientation, like LPS",
         },
     },
-    "bounds": {**DATASET, **CASES, **OUT},
+    "bounds": {**DATASET, **CASES, **CHOSEN, **OUT},
     "sparsity": {
         "--runs": {
             "type": cell,

@@ -1,8 +1,8 @@
 """The words of the suite, each fact once: metrics, variants, selections, protocols, and what names a training.
 
 The schema's lists, CSV columns, headings, colours, exports and target rules come from here (datasets:
-``salstm.data.datasets``). It imports nothing of ours. A metric is computed by the function of its name in
-``salstm/evaluation/metrics.py``, a variant's head is built by the function of its name in its module;
+``salstm.data.datasets``). It imports nothing of ours. A metric is computed by the function of its name in its module
+below ``salstm/evaluation``, a variant's head is built by the function of its name in its module;
 ``salstm.config.checked`` refuses a name without one before the first job.
 """
 
@@ -45,13 +45,16 @@ class Metric:
     """One column of scores.csv and how it is printed.
 
     Attributes:
-        name: of the column and of the function in ``salstm/evaluation/metrics.py``.
+        name: of the column and of the function in its module.
         label: as tables and figures print it.
         unit: '%', or '{unit}' for a distance, which has the unit of its grid: mm, voxel, pixel.
         better: which way is better; '' where neither is, so that it is never shown.
         scale: what a value is multiplied by when it is printed in ``unit``.
-        filled: as what conventions fill an undefined value: 'overlap' or 'distance'; '' leaves it as measured.
+        filled: as what conventions fill an undefined value: 'overlap' or 'distance'; 'penalty' for an overlap that no
+            family publishes, so that only that convention fills it; '' leaves it as measured.
         shown: whether ``statistics.metrics`` may name it; then tables, figures and exports show it and it is tested.
+        module: below ``salstm/evaluation``, with that function. Those of ``metrics`` are columns of every scores.csv,
+            those of the others only where the configuration names them.
     """
 
     name: str
@@ -59,8 +62,17 @@ class Metric:
     unit: str
     better: Literal["higher", "lower", ""]
     scale: float = 1.0
-    filled: Literal["overlap", "distance", ""] = ""
+    filled: Literal["overlap", "distance", "penalty", ""] = ""
     shown: bool = True
+    module: str = "metrics"
+
+    @property
+    def kind(self) -> str:
+        """Under which heading tables group it."""
+        surface = self.is_distance or self.module == "surfaces"
+        return {"objects": "Objects", "calibration": "Calibration"}.get(
+            self.module, "Surfaces" if surface else "Overlap"
+        )
 
     @property
     def sign(self) -> int:
@@ -241,18 +253,42 @@ METRICS: dict[str, Metric] = _named(
     # MONAI's definition; its convention shows it as HD95.
     Metric("hd95_directed", "HD95, directed", "{unit}", "lower", filled="distance", shown=False),
     Metric("assd", "ASSD", "{unit}", "lower", filled="distance"),
-    # No family publishes it: it stays as measured.
-    Metric("surface_dice", "Surface Dice", "%", "higher", 100.0),
+    Metric("surface_dice", "Surface Dice", "%", "higher", 100.0, "penalty"),
     Metric("volume_error", "Volume error", "%", "", 100.0, shown=False),
+    Metric("nsd", "NSD", "%", "higher", 100.0, "penalty", module="surfaces"),
+    Metric("object_f1", "Object F1", "%", "higher", 100.0, "penalty", module="objects"),
+    *(
+        Metric(name, label, "%", "higher", 100.0, shown=False, module="objects")
+        for name, label in (
+            ("object_recall", "Object recall"),
+            ("object_precision", "Object precision"),
+            ("recall_small", "Recall, small objects"),
+            ("recall_medium", "Recall, medium objects"),
+            ("recall_large", "Recall, large objects"),
+        )
+    ),
+    Metric("missed_objects", "Missed objects", "per case", "lower", shown=False, module="objects"),
+    Metric("false_objects", "False objects", "per case", "lower", shown=False, module="objects"),
+    Metric("ece", "ECE", "%", "lower", 100.0, shown=False, module="calibration"),
 )
 """In the order of the columns of scores.csv."""
 
+MEASURED: tuple[str, ...] = tuple(
+    name for name, metric in METRICS.items() if metric.module == "metrics"
+)
+"""Metrics that every scores.csv has."""
+
 SHOWN: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.shown)
 """Metrics that ``statistics.metrics`` may name."""
+EXPLORED: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.better)
+"""Metrics that ``statistics.exploratory`` may name."""
 DECLARED: tuple[str, ...] = ("dice", "hd95")
 """Metrics of the paper's tables: tested and shown where the configuration names no others."""
 DICE = "dice"
 """The metric that chooses weights and cases, and stands for accuracy beside cost."""
+
+SUBGROUPS: tuple[str, ...] = ("diagnosis", "phase", "position", "sequence", "size")
+"""Kinds of subgroups that built-in datasets know; others are columns of a dataset of one's own."""
 
 PLAIN = "plain"
 """The network alone: what modules are compared with."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salstm.columns import COLUMNS
+from salstm.columns import COLUMNS, chosen
 from salstm.data.datasets import DATASETS
 from salstm.files import write_csv
 from salstm.vocabulary import IDENTITY, METRICS, cells
@@ -66,7 +66,8 @@ def collect(folder: Path, made: Made | None = None) -> Path:
     }
     for name, frames in parts.items():
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-        write_csv(folder / f"{name}.csv", table.reindex(columns=list(COLUMNS[name])))
+        names = [*COLUMNS[name], *chosen(table.columns)]
+        write_csv(folder / f"{name}.csv", table.reindex(columns=names))
     return folder
 
 

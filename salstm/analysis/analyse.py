@@ -39,9 +39,9 @@ def write(
             and of datasets that this folder leaves out, too.
         limits: why this run cannot decide about accuracy.
     """
-    data = results.read(folder)
-    limits = [*limits, *_of_the_data(data, limits)]
     family = Family(**statistics)
+    data = results.read(folder, family.named)
+    limits = [*limits, *_of_the_data(data, limits)]
     said = claims.read(claims_file)
     rule: dict[str, Any] = {"seeds": said.seeds, "limits": limits}
     table = comparisons.compare(data.scores, grid, family, np.random.default_rng(SEED), **rule)

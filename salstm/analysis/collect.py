@@ -18,6 +18,8 @@ from salstm.vocabulary import IDENTITY, Identity, cells
 log = logging.getLogger(__name__)
 
 STATES = ("done", "running", "failed", "missing")
+CHOOSING = ("scores", "bounds")
+"""Tables that may have columns beyond their own."""
 ROWS = ["selection", "scope", "case", "class"]
 CURVE = tuple(name for name in COLUMNS["history"] if name not in IDENTITY)
 """Columns of a training's own history.csv."""
@@ -65,10 +67,16 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         except ValueError as error:
             raise ValueError(_broken(error)) from error
     for name in columns.COLLECTED:
-        write_csv(out / f"{name}.csv", _stacked(parts[name], COLUMNS[name]))
+        names = (*COLUMNS[name], *_chosen(parts[name])) if name in CHOOSING else COLUMNS[name]
+        write_csv(out / f"{name}.csv", _stacked(parts[name], names))
     write_json(out / "runs.json", runs)
     counts = frame["state"].value_counts()
     log.info("cells: %s", ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES))
+
+
+def _chosen(parts: list[pd.DataFrame]) -> list[str]:
+    """Columns that were asked for, of any part; where a part has not been scored with them they are NaN."""
+    return columns.chosen(name for part in parts for name in part.columns)
 
 
 def _cell(

@@ -37,6 +37,8 @@ class Family:
     Attributes:
         modules: variants that are compared with plain.
         metrics: columns that are compared.
+        exploratory: columns that are shown and never compared.
+        subgroups: kinds of subgroups whose scores are shown and never compared.
         protocol: name in `salstm.vocabulary.PROTOCOLS`.
         resamples: bootstrap and permutation draws.
         level: of the intervals; 1 - level is the level of the tests.
@@ -45,10 +47,17 @@ class Family:
 
     modules: Sequence[str] = ATTENTION
     metrics: Sequence[str] = DECLARED
+    exploratory: Sequence[str] = ()
+    subgroups: Sequence[str] = ()
     protocol: str = STRICT
     resamples: int = 10_000
     level: float = 0.95
     method: str = "robust"
+
+    @property
+    def named(self) -> list[str]:
+        """Metrics that are shown: compared or explored."""
+        return [*self.metrics, *self.exploratory]
 
 
 def clear(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,28 @@ class Collected:
         return Collected(*parts)
 
 
-def read(folder: Path) -> Collected:
+def read(folder: Path, metrics: Sequence[str] = ()) -> Collected:
     """Read the folder that ``collect`` wrote.
+
+    Args:
+        folder: it.
+        metrics: those that are read.
 
     Raises:
         FileNotFoundError: one of the files is missing; the message says what to run.
-        ValueError: one lacks a column; the message names both.
+        ValueError: one lacks a column, or no cell was scored with one of the metrics; the message names both.
     """
-    return Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
+    data = Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
+    missing = [name for name in metrics if name not in data.scores]
+    if missing and data.scores.empty:  # of a grid of which no cell is done
+        nothing = data.scores.reindex(columns=[*data.scores.columns, *missing])
+        return replace(data, scores=nothing.astype(dict.fromkeys(missing, "float64")))
+    if missing:
+        raise ValueError(
+            f"{folder / 'scores.csv'}: no column {', '.join(missing)}, which is measured only where the configuration "
+            f"names it: name it in statistics and run snakemake again, or score with --chosen"
+        )
+    return data
 
 
 def runs(folder: Path) -> dict[str, dict[str, Any]]:

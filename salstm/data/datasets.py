@@ -3,8 +3,8 @@
 Importing it loads no dataset module; a new dataset is one file with ``CLASSES``, ``NORMALISE``,
 ``find``, ``files``, ``identities``, ``readings`` and ``check`` (see ``Reader``), and one entry here.
 The ``readings`` of volumes with a header take ``axes``, too. A module may also have ``official(raw)``,
-case id -> split as the raw folders say, and ``oddities(label)``, what looks wrong about a case, for the
-audit.
+case id -> split as the raw folders say, ``oddities(label)``, what looks wrong about a case, for the
+audit, and ``facts(raw)``, case id -> the subgroups that it is of (``salstm.data.facts``).
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def prepare(
         ValueError: a raw file is wrong, or another one than the manifest says; the split does not fit
             the cases there are; or axes for a dataset whose files have no header to say them.
     """
-    from salstm.data import guards, splits, writing
+    from salstm.data import facts, guards, splits, writing
 
     source = reader(name, raw)
     paths = source.files(raw)
@@ -347,7 +347,10 @@ def prepare(
     watched = guards.watched(taking_part, entry.classes, source.NORMALISE, origin, **told)
     whole = split["name"] in splits.DRAWN and (not limited or vocabulary.folds_of(split))
     chosen = drawn if whole else named
+    known: Any = getattr(source, "facts", lambda raw: {})
+    found = known(raw)
     writing.write(folder, watched, chosen, size=size, **options)
+    facts.write(Path(folder), found)
     if changed := [path for path, state in _states(before).items() if state != before[path]]:
         shutil.rmtree(folder)
         raise ValueError(f"{changed[0]}: changed while it was read; {_AGAIN}")

@@ -27,7 +27,7 @@ from salstm.data.resize import on_grid
 Splits = Mapping[str, str] | Callable[[list[str]], Mapping[str, str]]
 FORMAT = 2
 _FILES = ("images.npy", "labels.npy", "native.npy")
-_ALL = (*_FILES, "cases.csv", "manifest.json")
+_ALL = (*_FILES, "cases.csv", "manifest.json", "facts.csv")
 
 
 def write(

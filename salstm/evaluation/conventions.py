@@ -27,9 +27,9 @@ from salstm import vocabulary
 from salstm.data import datasets
 from salstm.vocabulary import IDENTITY, METRICS, PROTOCOLS
 
-OVERLAPS, DISTANCES = (
+OVERLAPS, DISTANCES, PENALISED = (
     tuple(name for name, metric in METRICS.items() if metric.filled == kind)
-    for kind in ("overlap", "distance")
+    for kind in ("overlap", "distance", "penalty")
 )
 RUN = (*IDENTITY, "selection")
 
@@ -100,15 +100,20 @@ def penalty(rows: pd.DataFrame) -> pd.DataFrame:
         rows: raw rows.
 
     Returns:
-        The rows; missed and invented: Dice, IoU and surface Dice 0, distances the diagonal; absent: 1 and 0.
+        The rows; missed and invented: Dice, IoU, surface Dice, NSD and F1 of objects 0, distances the diagonal;
+        absent: 1 and 0.
     """
     states = states_of(rows)
     wrong = np.isin(states, ["missed", "invented"])
     rows = _fill(rows, wrong, overlap=0.0, distance=rows["diagonal"].to_numpy())
     rows = _fill(rows, states == "absent", overlap=1.0, distance=0.0)
     # Where both have the structure it is measured; else it is an overlap like the others, or pairs would drop out.
-    surface = np.select([wrong, states == "absent"], [0.0, 1.0], rows["surface_dice"].to_numpy())
-    return rows.assign(surface_dice=surface)
+    filled = {
+        name: np.select([wrong, states == "absent"], [0.0, 1.0], rows[name].to_numpy())
+        for name in PENALISED
+        if name in rows
+    }
+    return rows.assign(**filled)
 
 
 CONVENTIONS: dict[str, Convention] = {

@@ -1,7 +1,7 @@
 """Overlap, surface and volume metrics of two boolean masks, in 2D or 3D.
 
 ``measure`` takes masks of equal shape and the spacing of the grid in the order of the axes, and
-gives every metric of ``salstm.vocabulary``: each is the function of its name here. Distances are in
+gives every metric of ``salstm.vocabulary.MEASURED``: each is the function of its name here. Distances are in
 the unit of the spacing; without a spacing they are in voxels. **Undefined is NaN**, never 0 or 1:
 what an undefined value counts as is a convention and lives in `salstm.evaluation.conventions`.
 
@@ -27,7 +27,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from salstm.vocabulary import METRICS
+from salstm.vocabulary import MEASURED
 
 Mask = NDArray[np.bool_]
 Spacing = float | Sequence[float] | NDArray[np.floating] | None
@@ -102,7 +102,7 @@ def compare(
 def measure(
     prediction: Mask, reference: Mask, spacing: Spacing = None, tolerance: float = 1.0
 ) -> dict[str, float]:
-    """Compute every metric of a pair of masks.
+    """Compute every metric of this module of a pair of masks.
 
     Args:
         prediction: boolean mask.
@@ -111,10 +111,14 @@ def measure(
         tolerance: tolerance of the surface Dice, in the spacing's unit.
 
     Returns:
-        `reference_voxels`, `prediction_voxels`, `tp`, `fp`, `fn`, then `METRICS` in order; empty
+        `reference_voxels`, `prediction_voxels`, `tp`, `fp`, `fn`, then `MEASURED` in order; empty
         masks as in the table above.
     """
-    pair = compare(prediction, reference, spacing, tolerance)
+    return values(compare(prediction, reference, spacing, tolerance))
+
+
+def values(pair: Pair) -> dict[str, float]:
+    """As ``measure``, of a pair that is compared already."""
     row = {
         "reference_voxels": pair.tp + pair.fn,
         "prediction_voxels": pair.tp + pair.fp,
@@ -122,7 +126,7 @@ def measure(
         "fp": pair.fp,
         "fn": pair.fn,
     }
-    return row | {name: FUNCTIONS[name](pair) for name in METRICS}
+    return row | {name: FUNCTIONS[name](pair) for name in MEASURED}
 
 
 def dice(pair: Pair) -> float:
@@ -221,8 +225,8 @@ def volume_error(pair: Pair) -> float:
     return _ratio(pair.fp - pair.fn, pair.tp + pair.fn)
 
 
-FUNCTIONS: dict[str, Callable[[Pair], float]] = {name: globals()[name] for name in METRICS}
-"""Every metric of the vocabulary -> the function above that has its name."""
+FUNCTIONS: dict[str, Callable[[Pair], float]] = {name: globals()[name] for name in MEASURED}
+"""Every metric of this module -> the function above that has its name."""
 
 
 def union_box(prediction: Mask, reference: Mask) -> tuple[slice, ...]:

@@ -20,23 +20,27 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from salstm.columns import COLUMNS, SCORE_KEYS
+from salstm.columns import COLUMNS, SCORE_KEYS, TOLERATED
 from salstm.data.case import Case
 from salstm.data.resize import resize
 from salstm.data.splits import divided
-from salstm.evaluation.metrics import measure, union_box
+from salstm.evaluation import objects, sizes, subgroups, surfaces, tolerances
+from salstm.evaluation.look import NOTHING, Chosen, Look
+from salstm.evaluation.metrics import compare, union_box, values
 from salstm.vocabulary import IDENTITY
 
 Labels = NDArray[np.integer]
 
 TOLERANCE = 2.0  # of the surface Dice, in the unit of the row
+FUNCTIONS = {**surfaces.FUNCTIONS, **objects.FUNCTIONS}
+"""Metrics that are computed where the configuration names them."""
 
 
 class Source(Protocol):
@@ -68,6 +72,7 @@ def score(
     *,
     tolerance: float = TOLERANCE,
     postprocess: str = "none",
+    chosen: Chosen = NOTHING,
 ) -> pd.DataFrame:
     """Measure every prediction of one training under every scope.
 
@@ -79,11 +84,12 @@ def score(
         identity: dataset, baseline, variant, seed of the training.
         tolerance: of the surface Dice, in voxels (stored, inner) or mm or pixels (native).
         postprocess: a name in `POSTPROCESSES`; of predictions under the scopes that protocol `paper` reads.
+        chosen: what is measured beyond.
 
     Returns:
-        A frame of the columns of scores.csv (`salstm.columns`), sorted by `SCORE_KEYS`; without rows if there are
-        no predictions. `diagonal` is the length of the image's diagonal in `unit`: 'mm', or 'voxel' ('pixel' in 2D).
-        `divided_groups` is how many patients or sequences the split of the dataset divides.
+        A frame of the columns of scores.csv (`salstm.columns`), then those that were chosen, sorted by `SCORE_KEYS`;
+        without rows if there are no predictions. `diagonal` is the length of the image's diagonal in `unit`: 'mm', or
+        'voxel' ('pixel' in 2D). `divided_groups` is how many patients or sequences the split of the dataset divides.
 
     Raises:
         ValueError: a prediction has no case, the wrong shape or an unknown label, or the selections
@@ -93,18 +99,22 @@ def score(
     _check_cases(predictions, cases)
     fixed = {**identity, "divided_groups": len(divided(store.cases))}
     rows: list[dict[str, Any]] = []
-    for identifier in next(iter(predictions.values()), {}):
+    identifiers = list(next(iter(predictions.values()), {}))
+    chosen = with_thirds(chosen, store, [cases[one] for one in identifiers], classes)
+    for identifier in identifiers:
         case = cases[identifier]
         looks = views(store, case)
+        if subgroups.POSITION in chosen.subgroups and identity["dataset"] in subgroups.STACKED:
+            looks += positions(looks[-1])
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
             processed = POSTPROCESSES[postprocess](prediction)
             for view in looks:
                 key = {"selection": selection, "scope": view.scope, "case": case.id}
-                shown = prediction if view.scope == "native" else processed
-                for row in measured(shown, view, classes, tolerance):
+                shown = processed if view.scope in ("stored", "inner") else prediction
+                for row in measured(shown, view, classes, tolerance, chosen):
                     rows.append({**fixed, **key, "group": case.group, **row})
-    frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
+    frame = pd.DataFrame(rows, columns=[*COLUMNS["scores"], *added(chosen)])
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
 
 
@@ -225,6 +235,17 @@ class View:
     spacing: tuple[float, ...]
     unit: str
 
+    @property
+    def voxel(self) -> float:
+        """Size of a voxel, as `salstm.evaluation.sizes` says."""
+        shape = self.reference.shape[-len(self.spacing) :]
+        return sizes.voxel(shape, self.spacing, self.unit)
+
+    def tolerated(self, name: str, chosen: Chosen) -> float:
+        """Tolerance of a class's NSD: what is stated holds in native size and in its own unit."""
+        stated = self.scope not in ("stored", "inner") and chosen.unit in ("", self.unit)
+        return chosen.tolerances.get(name, tolerances.DEFAULT) if stated else tolerances.DEFAULT
+
 
 def views(store: Source, case: Case) -> list[View]:
     """A case under every scope that has frames of it."""
@@ -242,8 +263,63 @@ def views(store: Source, case: Case) -> list[View]:
     return [*found, View("native", every, store.native(case), *grid)]
 
 
+def added(chosen: Chosen) -> list[str]:
+    """Columns beyond those of every scores.csv."""
+    return [*chosen.metrics, *([TOLERATED] if chosen.tolerances else [])]
+
+
+def with_thirds(
+    chosen: Chosen, store: Source, cases: Iterable[Case], classes: Sequence[str]
+) -> Chosen:
+    """What was chosen, with the thirds of the sizes of the references' objects where a metric needs them.
+
+    Args:
+        chosen: as the configuration says.
+        store: with the references.
+        cases: those that are tested.
+        classes: names of the foreground classes in the order of their numbers, from 1.
+    """
+    if not any(name.startswith("recall_") for name in chosen.metrics):
+        return chosen
+    found: dict[tuple[str, str], list[float]] = {}
+    for case in cases:
+        for view in views(store, case):
+            for number, name in enumerate(classes, start=1):
+                mask = view.reference == number
+                each = (size * view.voxel for size in sizes.of_objects(mask))
+                found.setdefault((view.scope, name), []).extend(each)
+    thirds = {key: cut for key, values in found.items() if (cut := sizes.thirds(values))}
+    return replace(chosen, thirds=thirds)
+
+
+def voxel(case: Case) -> float:
+    """Size of a voxel of a case in native size, as `salstm.evaluation.sizes` says."""
+    shape = (case.depth, case.native_height, case.native_width)
+    spacing = (case.spacing_z, case.spacing_y, case.spacing_x)
+    ndim = 2 if case.depth == 1 else 3
+    known = all(math.isfinite(value) and value > 0 for value in spacing[-ndim:])
+    return sizes.voxel(shape[-ndim:], spacing[-ndim:], "mm" if known else "")
+
+
+def positions(view: View) -> list[View]:
+    """A volume in native size in parts from base to apex, each under a scope of its own."""
+    return [
+        replace(
+            view,
+            scope=f"{subgroups.POSITION}:{name}",
+            frames=frames,
+            reference=view.reference[frames],
+        )
+        for name, frames in subgroups.parts(view.reference).items()
+    ]
+
+
 def measured(
-    prediction: Labels, view: View, classes: Sequence[str], tolerance: float
+    prediction: Labels,
+    view: View,
+    classes: Sequence[str],
+    tolerance: float,
+    chosen: Chosen = NOTHING,
 ) -> Iterator[dict[str, Any]]:
     """Metrics of every class of a case under a scope: a row each, raw.
 
@@ -252,8 +328,9 @@ def measured(
         view: from ``views``.
         classes: names of the foreground classes in the order of their numbers, from 1.
         tolerance: of the surface Dice, in the view's unit.
+        chosen: what is measured beyond.
     """
-    reference = view.reference
+    reference, size = view.reference, view.voxel
     prediction = resize(prediction[view.frames], *reference.shape[1:], order=0)
     if len(view.spacing) == 2:
         prediction, reference = prediction[0], reference[0]
@@ -262,8 +339,15 @@ def measured(
     box = union_box(prediction > 0, reference > 0)  # once, for the classes to look at less
     prediction, reference = prediction[box], reference[box]
     for number, name in enumerate(classes, start=1):
-        pair = prediction == number, reference == number
-        yield {"class": name, **measure(*pair, view.spacing, tolerance), **fixed}
+        masks = prediction == number, reference == number
+        pair = compare(*masks, view.spacing, tolerance)
+        more = {}
+        if chosen.metrics:
+            tolerated = view.tolerated(name, chosen)
+            look = Look(pair, *masks, tolerated, size, chosen.thirds.get((view.scope, name)))
+            more = {one: FUNCTIONS[one](look) for one in chosen.metrics if one in FUNCTIONS}
+            more |= {TOLERATED: tolerated} if chosen.tolerances else {}
+        yield {"class": name, **values(pair), **fixed, **more}
 
 
 def _check_cases(

@@ -9,7 +9,17 @@ from typing import Any
 
 from salstm.analysis.comparisons import Family
 from salstm.analysis.results import judged, read
-from salstm.figures import agreement, cases, curves, forest, pareto, ranking, sparsity, spread
+from salstm.figures import (
+    agreement,
+    cases,
+    curves,
+    forest,
+    pareto,
+    ranking,
+    sparsity,
+    spread,
+    subgroups,
+)
 from salstm.files import write_json
 from salstm.tables import numbers
 
@@ -35,7 +45,8 @@ def write(
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
     """
-    data = read(collected_in)
+    family = Family(**statistics)
+    data = read(collected_in, family.named)
     comparisons = judged(collected_in, "comparisons")
     ranked = {one: judged(collected_in, one) for one in ("ranking", "shares", "pairs")}
     units = numbers.units(data, comparisons)
@@ -43,7 +54,8 @@ def write(
     for dataset in data.datasets:
         drawn = [forest.draw(comparisons, units, dataset, out)]
         drawn.append(ranking.draw(data, ranked, dataset, out))
-        drawn.append(spread.draw(data, dataset, Family(**statistics).metrics, out))
+        drawn.append(spread.draw(data, dataset, family.metrics, out))
+        drawn.append(subgroups.draw(data, dataset, family.subgroups, family.metrics[0], out))
         kinds = (pareto, curves, sparsity)
         drawn += [kind.draw(data, dataset, out) for kind in kinds]
         drawn.append(None if dataset in phantoms else agreement.draw(data, dataset, out))

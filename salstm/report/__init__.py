@@ -25,6 +25,7 @@ from salstm.report import completeness, pictures, provenance, verdict
 from salstm.tables import (
     agreement,
     cost,
+    exploration,
     formats,
     gains,
     layout,
@@ -32,6 +33,7 @@ from salstm.tables import (
     ranking,
     sensitivity,
     sparsity,
+    subgroups,
 )
 from salstm.tables.layout import Column, Table
 from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
@@ -39,7 +41,7 @@ from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking")
+DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking", "subgroups")
 SECTIONS = (
     ("verdict", "Verdict"),
     ("tables", "Tables"),
@@ -78,9 +80,10 @@ def write(
         phantoms: datasets whose data were made here.
     """
     page = out if out.suffix == ".html" else out / "index.html"
-    data = read(collected_in)
+    family = Family(**statistics)
+    data = read(collected_in, family.named)
     drawn = pictures.listed(figures or page.parent / "figures")
-    context = _context(data, results, cards, Family(**statistics).metrics, phantoms)
+    context = _context(data, results, cards, family, phantoms)
     records = runs(collected_in)
     listed = provenance.runs(data, records, cards)
     context["notices"] += completeness.folded(records) + completeness.imported(records)
@@ -100,10 +103,11 @@ def _context(
     data: Collected,
     results: Path,
     cards: Mapping[str, Any],
-    metrics: Sequence[str],
+    family: Family,
     phantoms: Sequence[str],
 ) -> dict[str, Any]:
     """Everything that the template shows, but for the figures."""
+    metrics = family.metrics
     tidy = {
         (dataset, protocol): numbers.comparison(data, cards, dataset, protocol, metrics)
         for dataset in data.datasets
@@ -124,12 +128,20 @@ def _context(
             METRICS[one].label for one in metrics if not METRICS[one].is_distance
         ),
         "datasets": [
-            _dataset(data, cards, tidy, one, made_up=one in phantoms) for one in data.datasets
+            _dataset(data, cards, tidy, one, family.exploratory, made_up=one in phantoms)
+            for one in data.datasets
         ],
         "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
         "audits": list(audits.values()),
         "cautions": {one: provenance.caution(found) for one, found in audits.items()},
         "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
+        "subgroups_of": {
+            one: [
+                _shown_table(table)
+                for table in subgroups.build(data, cards, one, family.subgroups, metrics)
+            ]
+            for one in data.datasets
+        },
         "rules": [_rules(data, cards, one, metrics) for one in data.datasets],
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "scratch": layout.from_scratch(data),
@@ -176,12 +188,15 @@ def _dataset(
     cards: Mapping[str, Any],
     tidy: Mapping[tuple[str, str], Any],
     dataset: str,
+    explored: Sequence[str],
     *,
     made_up: bool,
 ) -> dict[str, Any]:
     by_protocol = {}
     for protocol in PROTOCOLS:
         built = tables.build(tidy[dataset, protocol], data, cards)
+        more = exploration.build(data, cards, dataset, protocol, explored)
+        built += [more] if more else []
         by_protocol[protocol] = [_shown_table(table) for table in built]
     beside = None if made_up else agreement.build(data, dataset)
     shown = _shown_table(beside) if beside else None
@@ -224,6 +239,7 @@ def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     for dataset in context["datasets"]:
         entries += [entry for shown in dataset["tables"].values() for entry in shown]
         entries.append(dataset["authors"])
+    entries += itertools.chain(*context["subgroups_of"].values())
     entries += [*context["stacks"].values(), *context["orders"].values()]
     return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
 

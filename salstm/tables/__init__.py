@@ -14,6 +14,7 @@ from salstm.files import replacing, write_csv
 from salstm.tables import (
     agreement,
     cost,
+    exploration,
     formats,
     gains,
     layout,
@@ -21,6 +22,7 @@ from salstm.tables import (
     ranking,
     sensitivity,
     sparsity,
+    subgroups,
 )
 from salstm.tables.layout import Table
 from salstm.vocabulary import PROTOCOLS
@@ -38,6 +40,8 @@ def write(
 ) -> None:
     """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder, and the other tables of the report likewise.
 
+    Metrics that are only explored stand in ``<dataset>_<protocol>-exploratory``.
+
     Those are ``gains-<metric>``, ``ranking``, ``ranks``, ``selection``, ``cost``, ``sparsity`` and, where cases of ours
     stand in the authors' logs too, ``authors``; those that hold nothing are left out.
 
@@ -48,7 +52,8 @@ def write(
         out: the folder of the tables.
         phantoms: datasets that are made up; their ids are those of the official files, their cases are not.
     """
-    data, metrics = results.read(collected_in), Family(**statistics).metrics
+    family = Family(**statistics)
+    data, metrics = results.read(collected_in, family.named), family.metrics
     judged = {one: results.judged(collected_in, one) for one in JUDGED}
     for dataset in data.datasets:
         for protocol in PROTOCOLS:
@@ -57,7 +62,13 @@ def write(
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
-        for table in others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms):
+            if explored := exploration.build(data, cards, dataset, protocol, family.exploratory):
+                stem = out / f"{dataset}_{protocol}-exploratory"
+                _write_text(stem.with_suffix(".csv"), formats.csv(explored))
+                _write(stem, [explored])
+        more = subgroups.build(data, cards, dataset, family.subgroups, metrics)
+        beside = others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms)
+        for table in [*beside, *more]:
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])

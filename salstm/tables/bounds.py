@@ -48,6 +48,7 @@ def find(
     """
     names, found = list(metrics), []
     rows: Frame = conventions.apply(part.bounds, PROTOCOLS[protocol].convention_for(dataset))
+    rows = rows.reindex(columns=[*rows.columns, *(one for one in names if one not in rows)])
     for kind in (ORACLE, ANNOTATORS, EMPTY):
         chosen: Frame = rows[rows["bound"] == kind]
         if chosen.empty:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,21 @@ from salstm.recipes import Recipe
 from salstm.training.windows import Window, neighbours, network_input
 
 log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Sees the probabilities of a case that is being predicted (``salstm.evaluation.calibration.Kept``)."""
+
+    def add(self, place: int, probabilities: np.ndarray, labels: np.ndarray) -> None:
+        """A frame of the case: its number, ``(classes, H, W)`` and ``(H, W)`` on the stored grid."""
+        ...
+
+    def done(self) -> None:
+        """All frames were seen."""
+        ...
+
+
+Watch = Callable[[Case], Watcher]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +73,24 @@ def ready(network: nn.Module, device: torch.device) -> None:
 
 
 def predict(
-    model: Attached, store: Store, cases: Iterable[Case], view: View, device: torch.device
+    model: Attached,
+    store: Store,
+    cases: Iterable[Case],
+    view: View,
+    device: torch.device,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[Case, np.ndarray]]:
     """Predict cases one after the other; cases of one stack (a video's frames), if neighbours, together.
 
     When the memory runs out, fewer frames pass the network at once from then on; the labels are the same.
+
+    Args:
+        model: ready to predict.
+        store: the prepared cases.
+        cases: those that are predicted.
+        view: how frames reach the network.
+        device: of the model.
+        watch: makes what sees the probabilities of a case; it may be called again for a case that ran out of memory.
 
     Yields:
         The case and its labels ``(D, H, W)`` uint8 on the stored grid.
@@ -73,7 +101,7 @@ def predict(
     model.eval()
     for _, group in itertools.groupby(cases, key=lambda case: case.stack):
         together = list(group)
-        while (labels := _labels(model, store, together, view, device)) is None:
+        while (labels := _labels(model, store, together, view, device, watch)) is None:
             view = _halved(view, device)
         yield from zip(together, labels, strict=True)
 
@@ -121,15 +149,30 @@ def _features(
 
 
 def _labels(
-    model: Attached, store: Store, cases: Sequence[Case], view: View, device: torch.device
+    model: Attached,
+    store: Store,
+    cases: Sequence[Case],
+    view: View,
+    device: torch.device,
+    watch: Watch | None,
 ) -> list[np.ndarray] | None:
     """Each case's labels; None when the memory ran out and fewer frames at once may help."""
     sizes = [(case.height, case.width) for case in cases for _ in range(case.depth)]
+    watchers = [watch(case) for case in cases] if watch else []
+    places = [(one, at) for one, case in enumerate(cases) for at in range(case.depth)]
     try:
         frames: list[np.ndarray] = []
         for chunk in logits(model, store, cases, view, device):
-            here = sizes[len(frames) : len(frames) + len(chunk)]
-            frames += _restored(chunk, here, view)
+            here = slice(len(frames), len(frames) + len(chunk))
+            frames += _restored(chunk, sizes[here], view)
+            if watchers:
+                seen = zip(
+                    places[here], probable(chunk, sizes[here], view), frames[here], strict=True
+                )
+                for (one, at), probabilities, labels in seen:
+                    watchers[one].add(at, probabilities, labels)
+        for watcher in watchers:
+            watcher.done()
         rest = iter(frames)
         return [np.stack(list(itertools.islice(rest, case.depth))) for case in cases]
     except torch.OutOfMemoryError:
@@ -149,6 +192,24 @@ def _restored(logits: Tensor, sizes: Sequence[tuple[int, int]], view: View) -> l
             part = functional.interpolate(part.float(), size, mode="bilinear", align_corners=False)
         found += list(resize(to_labels(part).cpu().numpy(), *size, 0))
     return found
+
+
+def probable(logits: Tensor, sizes: Sequence[tuple[int, int]], view: View) -> Iterator[np.ndarray]:
+    """Probabilities ``(classes, H, W)`` float32 of each frame on its stored grid of that size, without the background.
+
+    A single logit goes through a sigmoid, several through a softmax. Where the recipe restores labels, which have no
+    values between them, probabilities are restored linearly.
+    """
+    for size, group in itertools.groupby(range(len(sizes)), key=lambda place: sizes[place]):
+        numbers = list(group)
+        place = box(*size, view.size, view.resize)
+        part = logits[numbers[0] : numbers[-1] + 1, :, place.rows, place.columns].float()
+        if view.restore == "logits":
+            part = functional.interpolate(part, size, mode="bilinear", align_corners=False)
+        part = part.sigmoid() if part.shape[1] == 1 else part.softmax(1)[:, 1:]
+        if tuple(part.shape[2:]) != size:
+            part = functional.interpolate(part, size, mode="bilinear", align_corners=False)
+        yield from part.cpu().numpy()
 
 
 def _halved(view: View, device: torch.device) -> View:

@@ -184,7 +184,7 @@ class TestEmpty:
         if ndim == 3:
             prediction, reference = prediction[None], reference[None]
         row = metrics.measure(prediction, reference, 2.0, 1.0)
-        for name in metrics.METRICS:
+        for name in metrics.FUNCTIONS:
             if name in defined:
                 assert row[name] == defined[name], name
             else:

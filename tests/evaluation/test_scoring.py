@@ -13,7 +13,7 @@ from scipy.ndimage import zoom
 from salstm.columns import COLUMNS, SCORE_KEYS
 from salstm.data.case import Case
 from salstm.evaluation import scoring
-from salstm.evaluation.metrics import METRICS, measure
+from salstm.evaluation.metrics import MEASURED, measure
 
 IDENTITY = {"dataset": "acdc", "baseline": "unet", "variant": "plain", "seed": 3}
 
@@ -166,7 +166,7 @@ class TestRows:
         assert rows["b"]["fn"] == rows["c"]["fp"] == 24
         for name in "bcd":
             assert math.isnan(rows[name]["hd95"])
-        assert all(math.isnan(rows["d"][metric]) for metric in METRICS)
+        assert all(math.isnan(rows["d"][metric]) for metric in MEASURED)
 
     def test_sorted_and_complete(self):
         store = Store().add("z", volume()).add("b", volume(), group="p2")

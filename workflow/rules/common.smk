@@ -9,7 +9,7 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import columns, contract, devices, libraries, limits, provenance, recipes
+from salstm import choices, columns, contract, devices, libraries, limits, provenance, recipes
 from salstm import vocabulary
 from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets, own
@@ -113,6 +113,12 @@ def own_of_report(wildcards):
     cards = {name: card for name, card in LIBRARY_CARDS.items() if name in named}
     told = f"--cards {shlex.quote(json.dumps(cards))}" if cards else ""
     return f"{own_option(*chosen, shown=True)} {told}".strip()
+
+
+def chosen_of(wildcards):
+    """What scoring measures beyond the columns of every scores.csv; often nothing."""
+    told = choices.of(config, wildcards.dataset)
+    return f"--chosen {shlex.quote(json.dumps(told, sort_keys=True))}" if told else ""
 
 
 def changes_of(wildcards):

@@ -13,11 +13,14 @@ rule predict:
         **GPU_JOB,
         runtime=minutes_of_prediction,
     params:
+        kept=" ".join(
+            f"--{one}" for one, asked in config["probabilities"].items() if asked
+        ),
         # The network's and the module's own code retrain, which predicts again.
         code=code_of("salstm.jobs:predict", *UNTRAINED),
     shell:
         "python -m salstm predict --run {input.run} --cases {input.cases} --out {output}"
-        " --threads {threads} --log {log}"
+        " --threads {threads} --log {log} {params.kept}"
 
 
 rule score:
@@ -31,10 +34,11 @@ rule score:
     log:
         f"{CELL}/logs/score.log",
     params:
+        chosen=chosen_of,
         code=code_of("salstm.jobs:score"),
     shell:
         "python -m salstm score --run {input.run} --cases {input.cases}"
-        " --predictions {input.predictions} --out {output} --log {log}"
+        " --predictions {input.predictions} --out {output} --log {log} {params.chosen}"
 
 
 rule bounds:
@@ -47,10 +51,11 @@ rule bounds:
         f"{PATHS.results}/{{dataset}}/logs/bounds.log",
     params:
         own=own_of,
+        chosen=chosen_of,
         code=code_of("salstm.jobs:bounds", DATASET),
     shell:
         "python -m salstm bounds --dataset {wildcards.dataset} --cases {input}"
-        " --out {output} --log {log} {params.own}"
+        " --out {output} --log {log} {params.own} {params.chosen}"
 
 
 rule sparsity:

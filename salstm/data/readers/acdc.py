@@ -111,6 +111,16 @@ def readings(raw: Path | str, axes: str | None = None) -> list[Reading]:
     ]
 
 
+def facts(raw: Path | str) -> dict[str, dict[str, str]]:
+    """Diagnosis (``Group`` of Info.cfg; empty where an older release has none) and phase of each case."""
+    found = {}
+    for patient, info in _patients(raw).items():
+        diagnosis = _entries(info).get("Group", "")
+        for phase in PHASES:
+            found[f"{patient.name}_{phase}"] = {"diagnosis": diagnosis, "phase": phase}
+    return found
+
+
 def check(raw: Path | str) -> list[str]:
     """Compare a raw folder with the official training set: patients, frames, sizes and spacings.
 
@@ -145,8 +155,7 @@ def read_info(path: Path) -> dict[str, int]:
     Raises:
         ValueError: ED or ES is missing or not a whole number.
     """
-    pairs = dict(line.split(":", 1) for line in _text(path).splitlines() if ":" in line)
-    entries = {key.strip(): value.strip() for key, value in pairs.items()}
+    entries = _entries(path)
     for phase in PHASES:
         if not re.fullmatch(r"[0-9]+(\.0*)?", entries.get(phase, "")):
             raise ValueError(
@@ -154,6 +163,11 @@ def read_info(path: Path) -> dict[str, int]:
                 f"expected; fetch the file again"
             )
     return {phase: int(entries[phase].partition(".")[0]) for phase in PHASES}
+
+
+def _entries(path: Path) -> dict[str, str]:
+    pairs = dict(line.split(":", 1) for line in _text(path).splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs.items()}
 
 
 def _text(path: Path) -> str:

@@ -72,6 +72,11 @@ def readings(raw: Path | str) -> list[Reading]:
     return [partial(_case, *key, paths) for key, paths in _volumes(raw).items()]
 
 
+def facts(raw: Path | str) -> dict[str, dict[str, str]]:
+    """Phase of each case; the package says nothing of diagnoses."""
+    return {f"{patient}_{phase}": {"phase": phase} for patient, phase in _volumes(raw)}
+
+
 def check(raw: Path | str) -> list[str]:
     """Compare with the published package: 100 patients, both phases, by the names of the files."""
     present = set(_volumes(raw))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from salstm.data import facts
 from salstm.data.case import SPLITS, RawCase, Reading
 from salstm.data.datasets import Dataset
 from salstm.data.readers import class_masks, layout, nifti, nnunet, pairing, pictures, volumes
@@ -23,6 +24,7 @@ NORMALISE = {"CT": "hu", "MR": "minmax99", "colour": "none", "grey": "none"}
 """How the values of each kind of images are brought to one range (``salstm.data.augment.intensity``)."""
 VOLUMES = ("CT", "MR")
 SPLIT = "splits.json"
+SUBGROUPS = "subgroups.csv"
 """The division into parts, beside the images: part -> groups or ids."""
 _SAMPLED = 5
 
@@ -93,14 +95,14 @@ class Folder:
         )
 
     def files(self, raw: Path | str) -> list[Path]:
-        """Images and masks, dataset.json and splits.json where they are, sorted.
+        """Images and masks, dataset.json, splits.json and subgroups.csv where they are, sorted.
 
         Raises:
             FileNotFoundError: no images, or one without its mask.
             ValueError: as in ``identities``.
         """
         place = self.find(raw)
-        extra = [place / name for name in (nnunet.FILE, SPLIT)]
+        extra = [place / name for name in (nnunet.FILE, SPLIT, SUBGROUPS)]
         both = [path for pair in self._pairs(raw) for path in (pair.image, pair.mask)]
         return sorted([*both, *(path for path in extra if path.is_file())])
 
@@ -170,6 +172,20 @@ class Folder:
         if len(parts) != len(pairs):
             raise ValueError(f"{path}: an entry is listed twice")
         return parts
+
+    def facts(self, raw: Path | str) -> dict[str, dict[str, str]]:
+        """Subgroups of each case as ``subgroups.csv`` says: ``case`` and a column for each kind; none without it.
+
+        Raises:
+            ValueError: not such a table, or a case that is none.
+        """
+        path = self.find(raw) / SUBGROUPS
+        found = facts.read(path)
+        if unknown := sorted(found.keys() - {one for one, _ in self.identities(raw)}):
+            raise ValueError(
+                f"{path}: case {unknown[0]!r} is no id of {raw}, and {len(unknown) - 1} more"
+            )
+        return found
 
     def amount(self, raw: Path | str) -> tuple[int, float]:
         """Frames, and pixels of one: of pictures counted, of volumes estimated from a few headers."""
