@@ -21,14 +21,16 @@ Directed = tuple[Lengths, Lengths]
 
 # Seconds on one core, of which only the ratios matter: a query of the tree, a point put into it, a voxel transformed.
 QUERY, POINT, VOXEL = 3e-6, 2e-7, 1e-7
-DENSE = 0.05
+DENSE = 0.1
 """Share of a box's voxels from which targets are looked for at the nearest offsets first."""
 MANY = 20_000
 """Targets from which it is worth it: a tree of fewer is made in no time."""
 REACH = 3
 """Voxels along each axis that the offsets go."""
+HITS = 0.03
+"""Share of the voxels that an offset must serve, or the other ways serve the rest."""
 PIECE = 1 << 20
-"""Voxels whose distances are read out of a transform at once."""
+"""Voxels whose distances are looked up at once, which bounds the memory."""
 
 
 def directed(prediction: Mask, reference: Mask, scale: Lengths) -> Directed:
@@ -70,8 +72,12 @@ def _nearest(start: Voxels, end: Voxels, shape: Shape, scale: Lengths) -> Length
     targets[end] = True
     apart = start[~targets[start]]  # a voxel on both surfaces is at distance 0: no query
     distances = np.zeros(len(start))
-    if len(end) > max(MANY, DENSE * targets.size):
-        near, apart = _offsets(apart, targets.reshape(shape), scale)
+    if len(apart) and len(end) > max(MANY, DENSE * targets.size):
+        parts = [
+            _offsets(apart[first : first + PIECE], targets.reshape(shape), scale)
+            for first in range(0, len(apart), PIECE)
+        ]
+        near, apart = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
         distances[: len(near)] = near
         rest = distances[len(near) : len(near) + len(apart)]
     else:
@@ -86,7 +92,7 @@ def _nearest(start: Voxels, end: Voxels, shape: Shape, scale: Lengths) -> Length
 
 
 def _offsets(start: Voxels, targets: Mask, scale: Lengths) -> tuple[Lengths, Voxels]:
-    """Distances of the voxels that have a target within ``REACH``, and the voxels that have none."""
+    """Distances of the voxels that have a target near by, and the voxels that were not served."""
     steps, lengths = _sorted_offsets(targets.ndim, scale)
     flat, shape = targets.ravel(), targets.shape
     strides = np.array(targets.strides)  # of one byte a voxel
@@ -101,8 +107,12 @@ def _offsets(start: Voxels, targets: Mask, scale: Lengths) -> tuple[Lengths, Vox
             inside &= (moved >= 0) & (moved < shape[axis])
         # Voxels beyond the image read the first voxel, which lies in the margin and is no target.
         hit = flat[np.where(inside, start + step @ strides, 0)]
-        found.append(np.full(np.count_nonzero(hit), length))
+        count = int(np.count_nonzero(hit))
+        found.append(np.full(count, length))
+        few = count < HITS * len(start)
         start, places = start[~hit], places[:, ~hit]
+        if few:
+            break
     return (np.concatenate(found) if found else np.empty(0)), start
 
 

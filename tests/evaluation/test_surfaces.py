@@ -8,7 +8,8 @@ from salstm.evaluation import surfaces
 
 SCALES = {2: (0.7, 1.9), 3: (3.0, 0.8, 0.8)}
 SHAPES = {2: (19, 23), 3: (6, 17, 13)}
-WAYS = {"offsets": (0.0, 0, 3e-6), "tree": (1.0, 0, 0.0), "transform": (1.0, 0, 1e9)}
+NAMES = ("DENSE", "MANY", "QUERY", "HITS")
+WAYS = {"offsets": (0.0, 0, 3e-6, 0.0), "tree": (1.0, 0, 0.0, 0.0), "transform": (1.0, 0, 1e9, 0.0)}
 
 
 def masks(ndim, share, seed=0):
@@ -35,7 +36,7 @@ def brute(start, end, scale):
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.95])
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_gives_the_distances_of_brute_force(way, share, ndim, monkeypatch):
-    for name, value in zip(("DENSE", "MANY", "QUERY"), WAYS[way], strict=True):
+    for name, value in zip(NAMES, WAYS[way], strict=True):
         monkeypatch.setattr(surfaces, name, value)
     monkeypatch.setattr(surfaces, "PIECE", 7)  # so that a transform is read out in several pieces
     scale, pair = np.array(SCALES[ndim]), masks(ndim, share)
@@ -47,7 +48,7 @@ def test_every_way_gives_the_distances_of_brute_force(way, share, ndim, monkeypa
 @pytest.mark.parametrize("way", WAYS)
 def test_the_way_is_taken(way, monkeypatch):
     """What the test above means to try is what runs."""
-    for name, value in zip(("DENSE", "MANY", "QUERY"), WAYS[way], strict=True):
+    for name, value in zip(NAMES, WAYS[way], strict=True):
         monkeypatch.setattr(surfaces, name, value)
     ran = []
     for name in ("_offsets", "_tree", "_transform"):
@@ -61,17 +62,22 @@ def test_the_way_is_taken(way, monkeypatch):
 
 def test_noise_of_a_first_epoch_is_not_asked_of_the_tree(monkeypatch):
     """Half a million queries of a tree take longer than the straightforward transform (nnU-Net's pull request 2303)."""
-    monkeypatch.setattr(surfaces, "_tree", None)
+    asked, tree = [], surfaces._tree
+    monkeypatch.setattr(
+        surfaces, "_tree", lambda start, *rest: (asked.append(len(start)), tree(start, *rest))[1]
+    )
     noise = np.random.default_rng(0).random((8, 128, 128)) < 0.2
     organ = np.zeros_like(noise)
     organ[2:6, 40:90, 40:90] = True
     found = surfaces.directed(noise, organ, np.array([3.0, 0.8, 0.8]))
     assert all(np.isfinite(one).all() and len(one) for one in found)
+    assert max(asked, default=0) < 0.5 * noise.sum()
 
 
 def test_an_offset_does_not_reach_around_the_edge_of_the_image(monkeypatch):
     monkeypatch.setattr(surfaces, "DENSE", 0.0)
     monkeypatch.setattr(surfaces, "MANY", 0)
+    monkeypatch.setattr(surfaces, "HITS", 0.0)
     start, end = np.zeros((2, 5, 40), dtype=bool)
     start[2, 39], end[3, 0] = True, True  # neighbours in memory, far apart in the image
     for one in surfaces.directed(start, end, np.ones(2)):
