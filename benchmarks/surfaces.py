@@ -11,7 +11,7 @@ import os
 import platform
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,8 @@ def pair(kind: str, shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, 
     """A prediction and a reference."""
     generator = np.random.default_rng(seed)
     grids = np.ogrid[tuple(slice(0, size) for size in shape)]
-    level = sum(((g - n / 2) / (n / 3)) ** 2 for g, n in zip(grids, shape, strict=True)) - 1
+    squares = [((g - n / 2) / (n / 3)) ** 2 for g, n in zip(grids, shape, strict=True)]
+    level = squares[0] + squares[1] + squares[2] - 1
     if kind == "organ":
         bumps = gaussian_filter(generator.standard_normal(shape, dtype=np.float32), 3)
         return level + 0.15 * bumps / bumps.std() < 0, level < 0
@@ -52,10 +53,10 @@ def pair(kind: str, shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, 
     return noise, other if kind.startswith("two") else level < 0
 
 
-def rows(shape: tuple[int, ...]) -> Iterator[dict[str, object]]:
-    """A row for each kind of masks: seconds of medpy and ours, difference of the values, bytes a voxel of the box."""
+def rows(shape: tuple[int, int, int], kinds: Iterable[str]) -> Iterator[dict[str, object]]:
+    """A row for each kind: seconds of medpy and ours, difference of the values, bytes a voxel of the box."""
     spacing = SIZES[shape]
-    for kind in KINDS:
+    for kind in kinds:
         masks = pair(kind, shape)
         value, theirs = timed(lambda m=masks: medpy_hd95(*m, spacing))
         found, ours = timed(lambda m=masks: hd95(compare(*m, spacing)))
@@ -71,7 +72,7 @@ def rows(shape: tuple[int, ...]) -> Iterator[dict[str, object]]:
 
 def timed(work: Callable[[], float]) -> tuple[float, float]:
     """A value, and the least of two times; of one that takes long the only one."""
-    best = np.inf
+    value = best = np.inf
     for _ in range(2):
         start = time.process_time()
         value = work()
@@ -90,7 +91,7 @@ def table(found: pd.DataFrame) -> str:
         cells = [row["mask"], row["size"], *seconds, ratio, f"{row['bytes']:.0f}"]
         lines.append(f"| {' | '.join(cells)} |")
     machine = f"one of {os.cpu_count()} shared cores, {platform.machine()}"
-    apart, most = found["apart"].max(), found["bytes"].max()
+    apart, most = max(found["apart"]), max(found["bytes"])
     return HEAD.format(machine=machine, apart=apart, most=most) + "\n".join(lines) + "\n"
 
 
@@ -99,16 +100,17 @@ def main() -> None:
     names = {"x".join(map(str, shape)): shape for shape in SIZES}
     parser = argparse.ArgumentParser(prog="python -m benchmarks.surfaces", description=__doc__)
     parser.add_argument("--size", choices=names, action="append", help="this one; the others stay")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="likewise")
     parser.add_argument("--write", action="store_true", help="keep it in docs/measured")
     given = parser.parse_args()
     compare(*pair("organ", (10, 40, 40)))  # imports
-    found = [row for name in given.size or names for row in rows(names[name])]
+    found = [row for name in given.size or names for row in rows(names[name], given.kind or KINDS)]
     kept, path = pd.DataFrame(found), TARGET / "surfaces.csv"
     if path.is_file():
-        old = pd.read_csv(path)
-        kept = pd.concat([old[~old["size"].isin(kept["size"])], kept], ignore_index=True)
+        kept = pd.concat([pd.read_csv(path), kept], ignore_index=True)
+        kept = kept.drop_duplicates(["mask", "size"], keep="last")
     print(table(kept))
-    if kept["apart"].max() > 1e-9:
+    if max(kept["apart"]) > 1e-9:
         raise SystemExit("values differ by more than 1e-9")
     if given.write:
         kept.to_csv(path, index=False)

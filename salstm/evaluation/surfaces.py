@@ -77,7 +77,8 @@ def _nearest(start: Voxels, end: Voxels, shape: Shape, scale: Lengths) -> Length
             _offsets(apart[first : first + PIECE], targets.reshape(shape), scale)
             for first in range(0, len(apart), PIECE)
         ]
-        near, apart = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+        near = np.concatenate([part[0] for part in parts])
+        apart = np.concatenate([part[1] for part in parts])
         distances[: len(near)] = near
         rest = distances[len(near) : len(near) + len(apart)]
     else:
