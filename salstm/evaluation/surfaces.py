@@ -42,7 +42,7 @@ def directed(prediction: Mask, reference: Mask, scale: Lengths) -> Directed:
         scale: spacing of the grid, a number an axis.
 
     Returns:
-        A distance for every voxel of each surface, in the unit of the scale. Takes about 60 bytes a voxel of the box at most.
+        A distance for every voxel of each surface, in the unit of the scale. Holds about 60 bytes a voxel of the box.
     """
     ours, theirs = _padded(prediction), _padded(reference)
     shape, start, end = ours.shape, _surface(ours), _surface(theirs)
