@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(or $(JOBS),auto) --maxprocesses=8 --dist=worksteal
 HERE := not slow and not gpu and not data and not slurm
 
-.PHONY: help install slurm demo test test-rest test-all check format paper bench lock clean
+.PHONY: help install slurm demo test test-rest test-all check format paper bench gpu-check lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -52,6 +52,10 @@ paper: install ## the paper: real data, every GPU
 
 bench: install ## ratios against the straightforward versions, measured side by side
 	$(BIN)/python -m benchmarks $(if $(MACHINE),--machine $(MACHINE))
+
+# Needs no install: any Python with torch and what requirements-gpu-check.txt lists.
+gpu-check: ## what a GPU does here, in at most 12 minutes: gpu-check/index.md (CASES= prepared cases of ACDC)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(if $(CASES),--cases $(CASES))
 
 lock: ## resolve requirements.lock again (needs uv)
 	uv pip compile --no-config --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \

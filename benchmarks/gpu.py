@@ -24,14 +24,19 @@ REACH = {"fp32": "5x", "TF32": "", "bf16": "10x"}
 
 
 def figures(
-    device: str = "cuda", size: int = 224, batch: int = 8, pairs: int = 5
+    device: str = "cuda",
+    size: int = 224,
+    batch: int = 8,
+    pairs: int = 5,
+    precisions: tuple[str, ...] = tuple(REACH),
 ) -> Iterator[Figure]:
     """Ratio, iterations per second, peak memory and share of the matmul peak, for each precision."""
     if device == "cuda" and not torch.cuda.is_available():
         print("no GPU: the GPU table is not run")
         return
     setting = f"batch {batch}, {size}, {device}; {pairs} pairs"
-    for precision, reach in REACH.items():
+    for precision in precisions:
+        reach = REACH[precision]
         theirs, mine = (_step(device, size, batch, way, precision) for way in ("reference", "ours"))
         for once in (theirs, mine):
             once()

@@ -306,14 +306,20 @@ def plan(args: argparse.Namespace) -> None:
 
     checked = _checked(args.config)
     results = args.results or Path("results") / checked["name"]
-    if args.power:
+    probed = results / "probe.csv"
+    if args.power or args.budget:
         from salstm.analysis import power
         from salstm.analysis.results import judged
 
         compared = judged(results / "collected" / checked["name"], "comparisons")
-        sys.stdout.write(power.table(checked, compared, results))
+        if args.power:
+            sys.stdout.write(power.table(checked, compared, results))
+            return
+        from salstm.cost import budget
+
+        hours, figures = budget.hours(args.budget), estimate.Figures(probed)
+        sys.stdout.write(budget.table(checked, _cards(), compared, results, figures, hours))
         return
-    probed = results / "probe.csv"
     if args.recipes:
         sys.stdout.write(plan.by_cell(checked, _cards(), results))
         return

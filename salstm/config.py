@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -73,10 +72,7 @@ def checked(
     Raises:
         ConfigError: lists all problems, each with its place and the nearest allowed name.
     """
-    config = _quickened(config)
-    blocks = config.get("datasets")
-    schema = whole_schema(own.names(blocks) if isinstance(blocks, dict) else ())
-    filled = schemas.filled(config, schema, schema)
+    filled, schema = _filled(_quickened(config))
     problems = [
         f"{place or 'top level'}: {text}" for place, text in schemas.problems(filled, schema)
     ]
@@ -113,6 +109,25 @@ def _quickened(config: dict[str, Any]) -> dict[str, Any]:
     short = {"overrides": {"epochs": 1, "evaluate_every": 1, "batch": max(most, 2)}}
     quick = merge({"recipes": short}, {**config, "recipes": config.get("recipes") or {}})
     return {**quick, "name": f"{name}{mark}"}
+
+
+def complete(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the schema's defaults and nothing checked: to compare a checked one with.
+
+    Raises:
+        ConfigError: it is not even so much of a configuration that its defaults could be filled in.
+    """
+    try:
+        return _filled(config)[0]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"config.yaml: not a configuration ({error})") from error
+
+
+def _filled(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A configuration with defaults, and its schema."""
+    blocks = config.get("datasets")
+    schema = whole_schema(own.names(blocks) if isinstance(blocks, dict) else ())
+    return schemas.filled(config, schema, schema), schema
 
 
 def whole_schema(declared_here: Iterable[str] = ()) -> dict[str, Any]:
@@ -210,8 +225,8 @@ def _functions(path: Path) -> frozenset[str]:
     """Functions that a module defines, without importing it (a plan loads no torch); none if it is not there."""
     if not path.is_file():
         return frozenset()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    # A parser takes a tenth of a second for what every plan asks.
+    return frozenset(re.findall(r"^def (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _place(path: Path) -> str:

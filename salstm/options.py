@@ -298,6 +298,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "action": "store_true",
             "help": "instead: the smallest gain in Dice that this grid can detect, for 3, 5 and 10 seeds",
         },
+        "--budget": {
+            "metavar": "HOURS",
+            "help": "instead: which networks and seeds answer most in so many GPU-hours, such as 100h or 4d",
+        },
         **THREADS,
         **DEVICE,
     },

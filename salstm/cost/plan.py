@@ -165,7 +165,7 @@ def _row(
         recipe = recipes.resolve(settings, name, baseline, variant)
         names = [Identity(name, baseline, variant, seed) for seed in seeds]
         folders = [results / one for cell in names for one in cell.trainings(folds)]
-        states = [_state(folder, recipes.digest(recipe)) for folder in folders]
+        states = [state(folder, recipes.digest(recipe)) for folder in folders]
         row.add(
             _cell(
                 (name, baseline, variant),
@@ -219,7 +219,7 @@ def _aligned(lines: list[tuple[str, ...]], names: int) -> list[str]:
     ]
 
 
-def _state(folder: Path, digest: str) -> str:
+def state(folder: Path, digest: str) -> str:
     """A training's state from its folder: done, begun, changed, or open."""
     record = folder / "run.json"
     try:

@@ -13,8 +13,7 @@ what an undefined value counts as is a convention and lives in `salstm.evaluatio
 | hd, hd95, hd95_directed, assd | NaN | NaN | NaN |
 | volume_error | NaN | -1 | NaN |
 
-The surface of a mask is what medpy takes: its voxels with at least one face (in 2D: edge) neighbour
-outside the mask, and what lies beyond the image counts as outside.
+The surface of a mask is what medpy takes (`salstm.evaluation.distances`).
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from salstm.evaluation import distances
+from salstm.evaluation.distances import Directed
 from salstm.vocabulary import MEASURED
 
 Mask = NDArray[np.bool_]
 Spacing = float | Sequence[float] | NDArray[np.floating] | None
-Voxels = NDArray[np.intp]
-Directed = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 PERCENTILE = 95
 
@@ -95,7 +94,7 @@ def compare(
     box = union_box(prediction, reference)
     prediction, reference = prediction[box], reference[box]
     tp, fp, fn = counts(prediction, reference)
-    directed = _directed(prediction, reference, scale) if tp + fp and tp + fn else None
+    directed = distances.directed(prediction, reference, scale) if tp + fp and tp + fn else None
     return Pair(tp, fp, fn, directed, tolerance)
 
 
@@ -238,53 +237,6 @@ def union_box(prediction: Mask, reference: Mask) -> tuple[slice, ...]:
         box.append(slice(start, stop))
         union = union[(slice(None),) * axis + (box[-1],)]  # later axes look at the rest only
     return tuple(box)
-
-
-def _directed(prediction: Mask, reference: Mask, scale: NDArray[np.float64]) -> Directed:
-    """Surface distances both ways; neither mask may be empty."""
-    ours, theirs = _padded(prediction), _padded(reference)
-    shape, start, end = ours.shape, _surface(ours), _surface(theirs)
-    return _nearest(start, end, shape, scale), _nearest(end, start, shape, scale)
-
-
-def _padded(mask: Mask) -> Mask:
-    """Copy with a margin of one voxel, so that every voxel of the mask has all its neighbours."""
-    padded = np.zeros([size + 2 for size in mask.shape], dtype=np.bool_)
-    padded[(slice(1, -1),) * mask.ndim] = mask
-    return padded
-
-
-def _surface(padded: Mask) -> Voxels:
-    """Flat indices of the surface: looks at the mask's voxels only, not at the whole array."""
-    flat = padded.ravel()
-    voxels = np.flatnonzero(flat)
-    inside = np.ones(len(voxels), dtype=np.bool_)
-    for stride in padded.strides:  # of one byte a voxel
-        inside &= flat[voxels - stride] & flat[voxels + stride]
-    return voxels[~inside]
-
-
-def _nearest(
-    start: Voxels, end: Voxels, shape: tuple[int, ...], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Distances from the voxels of one surface to the nearest of another, neither empty."""
-    from scipy.spatial import KDTree  # 0.2 s: loaded at the first distance, not with the package
-
-    shared = np.zeros(math.prod(shape), dtype=np.bool_)
-    shared[end] = True
-    apart = start[~shared[start]]  # a voxel on both surfaces is at distance 0: no query
-    distances = np.zeros(len(start))
-    if len(apart):
-        # Sliding-midpoint splits: on grid points they build faster than medians and find the same.
-        tree = KDTree(_points(end, shape, scale), balanced_tree=False, compact_nodes=False)
-        distances[: len(apart)] = tree.query(_points(apart, shape, scale))[0]
-    return distances
-
-
-def _points(
-    voxels: Voxels, shape: tuple[int, ...], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return np.stack(np.unravel_index(voxels, shape), axis=1) * scale
 
 
 def _ratio(part: int, total: int) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from salstm.evaluation import metrics
+from salstm.evaluation import distances, metrics
 
 EMPTY = np.zeros((4, 4), bool)
 SQUARE = np.zeros((4, 4), bool)
@@ -37,7 +37,7 @@ def shell(mask):
     padded = np.zeros([side + 2 for side in mask.shape], bool)
     padded[(slice(1, -1),) * mask.ndim] = mask
     found = np.zeros_like(padded)
-    found.ravel()[metrics._surface(padded)] = True
+    found.ravel()[distances._surface(padded)] = True
     return found[(slice(1, -1),) * mask.ndim]
 
 

@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, paths, and input functions; no rule stands here.
 import gc
 import hashlib
+import inspect
 import json
 import shlex
 from functools import cache
@@ -51,7 +52,7 @@ PHANTOMS = json.dumps(
     [one for one in PATHS.active if config["datasets"].get(one, {}).get("phantom")]
 )
 # Why this run cannot decide about accuracy: phantoms, or another run than config.yaml asks for.
-LIMITS = json.dumps(limits.reasons(config, configuration.checked(SHIPPED, NETWORKS)))
+LIMITS = json.dumps(limits.reasons(config, configuration.complete(SHIPPED)))
 # Editing a template rebuilds the pages, nothing else.
 TEMPLATES = hashlib.sha256(
     b"".join(
@@ -165,7 +166,9 @@ def training_options(wildcards):
 
 
 def of_trainings_of_cell(file):
-    """Input function: a file of each training of a cell, which are several where the cases are in folds."""
+    """Input: a file of each training of a cell; a function where a dataset's cases are in folds, which takes longer."""
+    if not PATHS.folds:
+        return f"{CELL}/{file}"
 
     def files(wildcards):
         names = (getattr(wildcards, name) for name in vocabulary.IDENTITY)
@@ -343,6 +346,14 @@ def folders_of(wildcards, input):
     """How the jobs that build a report are told what to read: the collected tables, and the results beside them."""
     collected = Path(input[0]).parent
     return f"--collected {collected} --results {collected.parents[1]}"
+
+
+# Snakemake asks for the parameters of a function at each of its calls, of these for every training several times.
+for each in (
+    *(training_options, recipe_of, code_of_training, weights_of),
+    *(memory_of, minutes_of_training, minutes_of_prediction),
+):
+    each.__signature__ = inspect.signature(each)
 
 
 def shown(path, caption, category, *patterns, **labels):

@@ -1,0 +1,404 @@
+"""One folder that says what a GPU does here, in at most twelve minutes: ``make gpu-check``.
+
+Parts run one after the other, the most telling first, each in a process of its own that is stopped at its limit. What
+is measured is on disk, whole, after every row; ``index.md`` is written again after every part. So it can be cut at any
+time. Needs torch 2.11 or newer and what ``requirements-gpu-check.txt`` lists, no Snakemake.
+
+``--device cpu --small`` runs the same parts without a GPU at a size that says nothing about speed, which tests them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import baselines
+from benchmarks.figures import ROOT
+from salstm import config as configuration
+from salstm.files import read_json, replacing, write_json
+
+MINUTES = 12.0
+PACKAGES = ("torch", "torchvision", "triton", "numpy", "scipy", "pandas", "timm")
+NETWORKS = (("mtunet", "plain"), ("mtunet", "salstm"), ("mtunet", "lstmsa"), ("unet", "plain"))
+"""Whose steps are timed under every setting: cells of ACDC."""
+SMALL = [("isic2018", "dwunet", "plain"), ("isic2018", "dwunet", "salstm")]
+"""Cells whose steps prove a part."""
+SETTINGS = [
+    (precision, last, compiled)
+    for compiled in (False, True)
+    for last in (False, True)
+    for precision in ("float32", "tf32", "bfloat16")
+]
+PR_SET_PDEATHSIG = 1
+LEAST = 5.0
+"""Seconds below which no part is begun."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        out: the folder.
+        device: cuda or cpu.
+        small: sizes that prove the parts and say nothing about speed.
+        minutes: for everything.
+        cases: prepared cases of ACDC; None trains nothing.
+    """
+
+    out: Path
+    device: str
+    small: bool
+    minutes: float
+    cases: Path | None
+
+
+def environment(asked: Asked) -> Iterator[dict[str, Any]]:
+    """Hardware, driver and versions."""
+    import torch
+
+    found = {name: _version(name) for name in PACKAGES}
+    gpu: dict[str, Any] = {}
+    if asked.device == "cuda":
+        facts = torch.cuda.get_device_properties(0)
+        gpu = {"gpu": facts.name, "memory_gb": round(facts.total_memory / 1e9, 1)}
+        gpu |= {"capability": f"{facts.major}.{facts.minor}", "cuda": torch.version.cuda}
+        gpu["driver"] = _printed(
+            "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
+        )
+    machine = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+    }
+    commit = _printed("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    yield {"device": asked.device, **gpu, **machine, "python": platform.python_version(), **found,
+           "commit": commit}  # fmt: skip
+
+
+def step(asked: Asked) -> Iterator[dict[str, Any]]:
+    """The training step of the released code's equivalent beside ours: ratio, rate, memory, share of the peak."""
+    from benchmarks import gpu
+
+    if asked.small:
+        found = gpu.figures(asked.device, size=64, batch=1, pairs=1, precisions=("fp32",))
+    else:
+        found = gpu.figures(asked.device)
+    yield from map(asdict, found)
+
+
+def cells(asked: Asked) -> Iterator[dict[str, Any]]:
+    """A window and a frame of every cell of the plan, the cheapest claim first; also into ``probe.csv``."""
+    from salstm import vocabulary
+    from salstm.cost import probe
+    from salstm.files import read_csv
+
+    settings = _settings()
+    chosen = sorted(
+        {one[:3] for one in vocabulary.cells({**settings, "seeds": [0]})},
+        key=lambda one: (one[1] != "mtunet", one[0] != "acdc"),
+    )
+    for dataset, network, variant in SMALL if asked.small else chosen:
+        here = {**settings, "grid": {dataset: [network]}, "variants": [variant]}
+        if asked.small:
+            small = {"size": 64, "batch": 2}
+            recipes = {**here["recipes"], "overrides": {**here["recipes"]["overrides"], **small}}
+            here["recipes"] = recipes
+        out, device = asked.out / "probe.csv", _device(asked)
+        probe.probe(_builder, here, out, device, iterations=1 if asked.small else 8)
+        rows = read_csv(out).to_dict("records")
+        key = (dataset, network, variant)
+        yield next(one for one in rows if key == (one["dataset"], one["baseline"], one["variant"]))
+
+
+def layouts(asked: Asked) -> Iterator[dict[str, Any]]:
+    """Steps of networks and modules in every precision, layout and with the compiler."""
+    for setting in SETTINGS[:2] if asked.small else SETTINGS:
+        for cell in [("dwunet", "salstm")] if asked.small else NETWORKS:
+            yield _setting(asked, cell, *setting)
+
+
+def tests(asked: Asked) -> Iterator[dict[str, Any]]:
+    """``pytest -m gpu``, as much as fits: a row a test."""
+    chosen = ["-k", "same_function and unet"] if asked.small else []
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-v", "--no-header", "-p", "no:cacheprovider",
+               "tests/test_gpu.py", *chosen]  # fmt: skip
+    environ = {**os.environ, "SALSTM_TEST_DEVICE": asked.device, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            name, _, rest = line.strip().partition(" ")
+            outcome = rest.split(" ")[0]
+            if "::" in name and outcome in ("PASSED", "FAILED", "ERROR", "SKIPPED"):
+                yield {"test": name.split("::", 1)[1], "outcome": outcome.lower()}
+
+
+def training(asked: Asked) -> Iterator[dict[str, Any]]:
+    """Epochs of MT-UNet with SALSTM on ACDC's prepared cases, evaluations included: a row an epoch."""
+    if asked.cases is None:
+        return
+    from salstm import recipes
+    from salstm.data.datasets import DATASETS
+    from salstm.data.store import Store
+    from salstm.training import trainer
+    from salstm.training.machine import Machine
+    from salstm.training.model import untrained
+
+    recipe = recipes.resolve(_settings(), "acdc", "mtunet", "salstm")
+    if asked.small:
+        recipe = replace(recipe, size=64, batch=2, epochs=1, iterations=None)
+    store, dataset = Store(asked.cases), DATASETS["acdc"]
+    known = {"seed": 0, "classes": dataset.classes, "key": "gpu-check", "device": _device(asked)}
+    known |= {"inner_test": True, "machine": Machine(workers=0 if asked.small else 4)}
+    for epochs in range(1, recipe.length(1)[0] + 1):
+        # Each goes on from the checkpoint of the one before.
+        setting = trainer.Setting(
+            recipe=replace(recipe, epochs=epochs), folder=asked.out / "training", **known
+        )
+        model = untrained(_builder("mtunet"), recipe, "salstm", dataset)
+        yield trainer.train(model, store, setting).history[-1]
+
+
+PARTS: dict[str, tuple[Callable[[Asked], Iterable[dict[str, Any]]], float]] = {
+    "environment": (environment, 60),
+    "step": (step, 150),
+    "cells": (cells, 270),
+    "layouts": (layouts, 150),
+    "tests": (tests, 150),
+    "training": (training, 600),
+}
+"""Name -> what yields its rows, and how many seconds it may take; by worth."""
+
+
+def run(asked: Asked) -> None:
+    """Every part, as long as there is time, and the page after each."""
+    asked.out.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + 60 * asked.minutes
+    states: dict[str, str] = dict.fromkeys(PARTS, "not begun")
+    for name, (_, limit) in PARTS.items():
+        left = end - time.monotonic()
+        if left < LEAST:
+            break
+        states[name] = "running"
+        page(asked, states)
+        states[name] = _part(asked, name, min(limit, left))
+        page(asked, states)
+        print(f"{name}: {states[name]}", flush=True)
+
+
+def one_part(asked: Asked, name: str) -> None:
+    """A part in this process: its rows are on disk after each of them."""
+    _end_with_parent()
+    rows: list[dict[str, Any]] = []
+    for row in PARTS[name][0](asked):
+        rows.append(row)
+        write_json(asked.out / f"{name}.json", rows)
+
+
+def page(asked: Asked, states: dict[str, str]) -> None:
+    """Write ``index.md`` from what is on disk."""
+    lines = ["# What this GPU does here", "", *_facts(asked), "", *_meaning(asked), ""]
+    for name, state in states.items():
+        lines += [f"## {name}: {state}", "", (PARTS[name][0].__doc__ or "").splitlines()[0], ""]
+        if name != "environment":
+            lines += [*_markdown(_rows(asked, name)), ""]
+    with replacing(asked.out / "index.md") as path:
+        path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _part(asked: Asked, name: str, limit: float) -> str:
+    """Run a part as a process; how it ended. What it printed is in ``NAME.log``."""
+    command = [sys.executable, "-m", "benchmarks.gpu_check", *_options(asked), "--part", name]
+    started = time.monotonic()
+    with (asked.out / f"{name}.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return f"stopped at its limit of {limit:.0f} s; what it had is below"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)  # with the processes that it started
+            process.wait()
+    taken = f"{time.monotonic() - started:.0f} s"
+    return f"done in {taken}" if code == 0 else f"failed after {taken}: see {name}.log"
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process with the one that started it, however that ends."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _options(asked: Asked) -> list[str]:
+    options = ["--out", str(asked.out), "--device", asked.device, "--minutes", str(asked.minutes)]
+    options += ["--small"] if asked.small else []
+    return options + (["--cases", str(asked.cases)] if asked.cases else [])
+
+
+def _setting(
+    asked: Asked, cell: tuple[str, str], precision: str, last: bool, compiled: bool
+) -> dict[str, Any]:
+    """Time a step of a cell of ACDC in one setting; what failed is a row, too."""
+    import torch
+
+    from salstm import recipes
+    from salstm.cost import probe
+    from salstm.data.datasets import DATASETS
+    from salstm.training.machine import Machine
+    from salstm.training.model import untrained
+    from salstm.training.resources import peak_bytes
+    from salstm.training.step import Step
+
+    settings, device = _settings(), _device(asked)
+    recipe = recipes.resolve(settings, "acdc", *cell)
+    recipe = replace(recipe, precision="float32" if precision == "tf32" else precision)
+    if asked.small:
+        recipe = replace(recipe, size=64, batch=2)
+    row = {"network": cell[0], "variant": cell[1], "precision": precision,
+           "channels_last": last, "compiled": compiled}  # fmt: skip
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        model = untrained(_builder(cell[0]), recipe, cell[1], DATASETS["acdc"]).to(device)
+        if last:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        working = Step(model, recipe, Machine(compile=compiled), device)
+        times = probe._training(working, DATASETS["acdc"].channels, 1 if asked.small else 10)
+        seconds = sorted(times)[len(times) // 2]
+        return {
+            **row,
+            "batch": recipe.batch,
+            "step_s": seconds,
+            "peak_gb": peak_bytes(device) / 1e9,
+        }
+    except (RuntimeError, ValueError, TypeError) as error:
+        return {**row, "error": str(error).splitlines()[0][:200]}
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def _facts(asked: Asked) -> list[str]:
+    rows = _rows(asked, "environment")
+    if not rows:
+        return ["The environment is not known yet."]
+    small = ["**At a small size: proves the parts, says nothing about speed.**", ""]
+    text = ", ".join(f"{key} {value}" for key, value in rows[0].items() if value)
+    return [*(small if asked.small else []), f"{text}."]
+
+
+def _meaning(asked: Asked) -> list[str]:
+    """The hours of `salstm plan` with what was measured so far."""
+    from salstm.cost import estimate, plan
+
+    settings = _settings()
+    cards = {name: baselines.card(name) for name in baselines.names()}
+    here = estimate.Figures(asked.out / "probe.csv")
+    stored = estimate.Figures(asked.out / "no-such-file.csv")
+    nowhere = asked.out / "no-results"
+    mine, theirs = (plan.plan(settings, cards, nowhere, one)[-1] for one in (here, stored))
+    kind = "gpu" if asked.device == "cuda" else "cpu"
+    if not mine.measured[kind]:
+        return ["No cell of the plan is measured yet: what follows for its hours is not known."]
+    return [
+        f"**The plan: {mine.hours[kind]:,.0f} {kind.upper()}-hours for {mine.trainings:,} trainings**, "
+        f"{mine.measured[kind]:,} of them by what was measured here, the rest at the stored speed; at the stored speed "
+        f"alone {theirs.hours[kind]:,.0f}. To plan with these figures, copy `probe.csv` into the run's results: "
+        f"`cp {asked.out.name}/probe.csv results/{settings['name']}/`, then `python -m salstm plan`.",
+    ]
+
+
+def _rows(asked: Asked, name: str) -> list[dict[str, Any]]:
+    path = asked.out / f"{name}.json"
+    return read_json(path) if path.is_file() else []
+
+
+def _markdown(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return ["No rows."]
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in rows:
+        cells = (row.get(name, "") for name in names)
+        texts = (f"{one:.4g}" if isinstance(one, float) else str(one) for one in cells)
+        lines.append(f"| {' | '.join(texts)} |")
+    return lines
+
+
+def _settings() -> dict[str, Any]:
+    return configuration.checked(configuration.load(ROOT / "config.yaml"), baselines.names())
+
+
+def _builder(name: str) -> Any:
+    return partial(baselines.build, name)
+
+
+def _device(asked: Asked) -> Any:
+    import torch
+
+    return torch.device(asked.device)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _printed(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def main() -> None:
+    """All parts, or one of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("gpu-check"), help="the folder")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--small", action="store_true", help="prove the parts, measure nothing")
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--cases", type=Path, help="prepared cases of ACDC, to train on")
+    parser.add_argument("--part", choices=sorted(PARTS), help="this one, in this process")
+    given = vars(parser.parse_args())
+    name = given.pop("part")
+    asked = Asked(**{**given, "out": given["out"].resolve()})
+    if name:
+        one_part(asked, name)
+        return
+    import torch
+
+    if asked.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(
+            "no GPU that torch sees; --device cpu --small proves the parts without one"
+        )
+    run(asked)
+    print(json.dumps(str(asked.out / "index.md")))
+
+
+if __name__ == "__main__":
+    main()
