@@ -197,7 +197,7 @@ def report(args: argparse.Namespace) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from salstm import report
 
-    options = {"figures": args.figures, "phantoms": args.phantoms}
+    options = {"figures": args.figures, "tables": args.tables, "phantoms": args.phantoms}
     report.write(args.collected, args.results, _cards(), args.statistics, args.out, **options)
 
 

@@ -185,6 +185,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         **COLLECTED,
         **RESULTS,
         **STATISTICS,
+        "--tables": {
+            "type": Path,
+            "help": "what tables wrote; default: tables beside --out",
+        },
         "--figures": {
             "type": Path,
             "help": "what figures wrote; default: figures beside --out",

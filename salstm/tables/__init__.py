@@ -10,13 +10,14 @@ from typing import Any
 from salstm.analysis import results
 from salstm.analysis.comparisons import Family
 from salstm.analysis.results import Collected, Frame
-from salstm.files import replacing, write_csv
+from salstm.files import replacing, write_csv, write_json
 from salstm.tables import (
     agreement,
     cost,
     formats,
     gains,
     layout,
+    listing,
     numbers,
     ranking,
     sensitivity,
@@ -39,7 +40,8 @@ def write(
     """Write ``<dataset>_<protocol>.{csv,md,tex}`` into a folder, and the other tables of the report likewise.
 
     Those are ``gains-<metric>``, ``ranking``, ``ranks``, ``selection``, ``cost``, ``sparsity`` and, where cases of ours
-    stand in the authors' logs too, ``authors``; those that hold nothing are left out.
+    stand in the authors' logs too, ``authors``; those that hold nothing are left out. ``tables.json`` holds all of them
+    as the page shows them.
 
     Args:
         collected_in: folder that ``collect`` wrote.
@@ -50,17 +52,22 @@ def write(
     """
     data, metrics = results.read(collected_in), Family(**statistics).metrics
     judged = {one: results.judged(collected_in, one) for one in JUDGED}
+    shown: dict[str, list[Table]] = {}
     for dataset in data.datasets:
+        listed = shown.setdefault(dataset, [])
         for protocol in PROTOCOLS:
             tidy = numbers.comparison(data, cards, dataset, protocol, metrics)
             tables = build(tidy, data, cards)
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
+            listed += tables
         for table in others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms):
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])
+            listed.append(table)
+    write_json(out / listing.NAME, listing.plain(shown))
     log.info("tables of %s in %s", ", ".join(data.datasets), out)
 
 

@@ -143,7 +143,8 @@ rule page:
     input:
         COLLECTED + JUDGED,
         of_datasets("audit.csv"),
-        rules.tables.output + rules.export.output,
+        rules.export.output,
+        tables=rules.tables.output,
         figures=rules.figures.output,
     output:
         shown("reports/{edition}/index.html", "page", "Report", edition="{edition}"),
@@ -157,6 +158,6 @@ rule page:
         own=own_of_report,
         code=code_of("salstm.report"),
     shell:
-        "python -m salstm report {params.folders} --figures {input.figures}"
+        "python -m salstm report {params.folders} --tables {input.tables} --figures {input.figures}"
         " --phantoms {params.phantoms:q} --statistics {params.statistics:q}"
         " --out {output} --log {log} {params.own}"
