@@ -183,7 +183,8 @@ def figures(args: argparse.Namespace) -> None:
     """Draw the figures."""
     from salstm import figures
 
-    figures.write(args.collected, args.results, args.statistics, args.out, args.phantoms)
+    options = {"phantoms": args.phantoms, "pictures": not args.no_pictures}
+    figures.write(args.collected, args.results, args.statistics, args.out, **options)
 
 
 def export(args: argparse.Namespace) -> None:

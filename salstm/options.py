@@ -179,7 +179,14 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "tables": {**COLLECTED, **STATISTICS, **PHANTOMS, **OUT},
-    "figures": {**COLLECTED, **RESULTS, **STATISTICS, **PHANTOMS, **OUT},
+    "figures": {
+        **COLLECTED,
+        **RESULTS,
+        **STATISTICS,
+        **PHANTOMS,
+        "--no-pictures": {"action": "store_true", "help": "draw no pictures of cases"},
+        **OUT,
+    },
     "export": {**COLLECTED, **RESULTS, **STATISTICS, **OUT},
     "report": {
         **COLLECTED,

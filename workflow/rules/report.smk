@@ -108,22 +108,23 @@ rule figures:
         folders=folders_of,
         phantoms=PHANTOMS,
         statistics=STATISTICS,
+        pictures="" if config["pictures"] else "--no-pictures",
         own=own_of_report,
         code=code_of("salstm.figures"),
     shell:
-        "python -m salstm figures {params.folders} --phantoms {params.phantoms:q}"
+        "python -m salstm figures {params.folders} {params.pictures} --phantoms {params.phantoms:q}"
         " --statistics {params.statistics:q} --out {output} --log {log} {params.own}"
 
 
 rule export:
-    """The results as other programs read them: challengeR, nnU-Net's summary, the claims."""
+    """The results as other programs read them: challengeR, nnU-Net's summaries, the claims."""
     input:
         COLLECTED + JUDGED,
         of_datasets("cases"),
     output:
         shown(
             "reports/{edition}/data",
-            *("data", "Data", "{file}.csv", "{file,summary|ro-crate-metadata}.json"),
+            *("data", "Data", "{file}.csv", "{file,means|ro-crate-metadata}.json"),
             file="{file}",
         ),
     log:
