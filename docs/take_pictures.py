@@ -1,4 +1,4 @@
-"""Pictures of a report's sections, for docs/read-a-report.md: ``python docs/take_pictures.py reports/example/index.html``.
+"""Pictures of a report for docs/read-a-report.md: ``python docs/take_pictures.py reports/example/index.html``.
 
 Needs chromium and the test dependencies (playwright). The pictures go to docs/pictures, each below 60 kB.
 """

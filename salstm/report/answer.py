@@ -61,10 +61,9 @@ def extent(
     """How much was run, in a few lines."""
     cells, done = data.cells, states["done"]
     total, seeds = sum(states.values()), cells["seed"].nunique()
-    pairs = cells.groupby(["dataset", "baseline"]).ngroups
     lines = [
         f"{done} of {total} cells done",
-        f"{_count(cells['dataset'].nunique(), 'dataset')}, {_count(pairs, 'network')}, "
+        f"{_count(cells['dataset'].nunique(), 'dataset')}, {_count(cells['baseline'].nunique(), 'network')}, "
         f"{_count(len(data.variants), 'variant')}, {_count(seeds, 'seed')}",
     ]
     tested = data.scores.drop_duplicates(["dataset", "case"]).groupby("dataset").size()
