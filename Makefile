@@ -65,4 +65,5 @@ lock: ## resolve requirements.lock again (needs uv)
 		--constraint requirements.lock - -o requirements-slurm.lock
 
 clean: ## remove what was computed; raw data and the environment stay
-	rm -rf results reports .snakemake
+	find results reports -mindepth 1 -maxdepth 1 ! -name README.md ! -path reports/example -exec rm -rf {} +
+	rm -rf .snakemake

@@ -1,4 +1,4 @@
-"""Pictures of a report's sections, for docs/read-a-report.md: ``python docs/take_pictures.py reports/demo/index.html``.
+"""Pictures of a report for docs/read-a-report.md: ``python docs/take_pictures.py reports/example/index.html``.
 
 Needs chromium and the test dependencies (playwright). The pictures go to docs/pictures, each below 60 kB.
 """
@@ -16,22 +16,14 @@ from playwright.sync_api import sync_playwright
 LARGEST = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECTIONS = {
-    "verdict": "#verdict",
-    "completeness": "#completeness",
-    "tables": "#tables",
-    "gains": "#gains",
-    "cases": "#cases",
-    "rules": "#rules",
-    "cost": "#cost",
-    "curves": "#curves",
-    "pictures": "#pictures",
-    "sparsity": "#sparsity",
-    "data": "#data",
+    "verdict": "header",
+    "tables": "section.dataset:not([hidden]) h2",
+    "gains": "section.dataset:not([hidden]) .figures",
+    "claims": "#claims",
     "provenance": "#provenance",
-    "networks": "#networks",
 }
 """Name of the picture -> where it starts."""
-FRAME = {"width": 1000, "height": 560}
+FRAME = {"width": 1280, "height": 720}
 
 
 def main() -> None:
@@ -47,11 +39,9 @@ def main() -> None:
         page = browser.new_page(viewport=FRAME, color_scheme="light")  # type: ignore[arg-type]
         page.goto(args.page.resolve().as_uri())
         page.add_style_tag(content="nav { position: static !important } html { scroll-padding: 0 }")
-        page.evaluate(
-            "for (const one of document.querySelectorAll('#rules ~ details')) one.open = true"
-        )
+        page.evaluate("for (const one of document.querySelectorAll('.claim')) one.open = true")
         for name, place in SECTIONS.items():
-            top = page.locator(place).evaluate(
+            top = page.locator(place).first.evaluate(
                 "element => element.getBoundingClientRect().top + scrollY"
             )
             page.evaluate("top => scrollTo(0, top)", top)

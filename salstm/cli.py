@@ -214,7 +214,8 @@ def figures(args: argparse.Namespace) -> None:
     """Draw the figures."""
     from salstm import figures
 
-    figures.write(args.collected, args.results, args.statistics, args.out, args.phantoms)
+    options = {"phantoms": args.phantoms, "pictures": not args.no_pictures}
+    figures.write(args.collected, args.results, args.statistics, args.out, **options)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -228,7 +229,7 @@ def report(args: argparse.Namespace) -> None:
     """Build one self-contained HTML page from tables and figures."""
     from salstm import report
 
-    options = {"figures": args.figures, "phantoms": args.phantoms}
+    options = {"figures": args.figures, "tables": args.tables, "phantoms": args.phantoms}
     report.write(args.collected, args.results, _cards(), args.statistics, args.out, **options)
 
 

@@ -1,13 +1,14 @@
 """The exported results as an RO-Crate: what each file is, which data and which runs it came from.
 
-RO-Crate 1.1 (https://w3id.org/ro/crate/1.1): one ``ro-crate-metadata.json`` in the folder it describes. Trainings are
-actions with their command, recipe, commit and machine; a cell that failed is a failed action with its error.
+RO-Crate 1.1 (https://w3id.org/ro/crate/1.1), and a Process Run Crate 0.5 (https://w3id.org/ro/wfrun/process/0.5): one
+``ro-crate-metadata.json`` in the folder it describes. Trainings are actions with their command, recipe, commit, machine
+and result; a cell that failed is a failed action with its error, one that has not run is none.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,17 @@ from salstm.vocabulary import Identity
 NAME = "ro-crate-metadata.json"
 VERSION = "1.1"
 PAPER = "https://doi.org/10.1109/TIP.2024.3482189"
-SOFTWARE = "#salstm"
+SOFTWARE = f"{PAPER}#salstm"
+"""An absolute URI, as the profile asks for: the suite has no address, so it is named by the paper that it examines."""
 LICENCE = "https://spdx.org/licenses/MIT"
+PROCESS = "https://w3id.org/ro/wfrun/process/0.5"
+AUTHORS = "#authors"
+OPERATOR = "#operator"
+TERMS = {one: f"http://schema.org/{one}" for one in ("sha256", "creditText")}
+"""What schema.org has and the context of RO-Crate 1.1 has not."""
 FILES = {
     "challenger": "Scores as challengeR loads them: Task, TestCase, Algorithm, MetricValue.",
-    "summary": "Means of every cell with nnU-Net's keys.",
+    "means": "Means of every cell, under nnU-Net's keys; not a file of nnU-Net.",
     "comparisons": "The declared comparisons: gains, intervals, tests.",
     "claims": "The paper's claims and what this run says about them.",
     "ranking": "Rank of every network and variant with its bootstrap interval.",
@@ -52,22 +59,26 @@ def write(data: Collected, records: Mapping[str, dict[str, Any]], results: Path,
     crate = ROCrate(version=VERSION)
     crate.name = f"SALSTM and LSTMSA: results of {results.name}"
     crate.description = "Do the modules of Ji, Ye and Ma improve published segmentation networks? Scores and verdicts."
-    crate.license = LICENCE
+    crate.metadata.extra_terms.update(TERMS)
     files = [_file(crate, path, out) for path in sorted(out.rglob("*")) if _described(path)]
-    cells = data.cells.to_dict("records")
+    cells = data.cells[data.cells["state"].isin(STATUS)].to_dict("records")
     runs = {_key(cell): _record(of_cell(records, Identity.of(cell))) for cell in cells}
-    entities = [_paper(), _software(runs), *(_dataset(data, results, one) for one in data.datasets)]
-    cells = [_action(cell, runs[_key(cell)]) for cell in cells]
-    exported = _export([one.id for one in files], [one["@id"] for one in cells])
+    entities = [*_people(runs), _licence(), _profile(), _paper(), _software(runs)]
+    entities += [_dataset(results, one) for one in data.datasets]
+    names = {one.id for one in files}
+    ended = max([one.get("finished", "") for one in runs.values()] + ["1970-01-01"])
+    cells = [_action(cell, runs[_key(cell)], names) for cell in cells]
+    exported = _export([one.id for one in files], [_id(one) for one in data.datasets], ended)
     for facts in (*entities, *cells, exported):
         properties = {key: value for key, value in facts.items() if key != "@id"}
         crate.add(ContextEntity(crate, facts["@id"], properties=properties))
+    root = crate.root_dataset
     # The crate's date is the data's, not the clock's: the same results give the same bytes.
-    crate.root_dataset["datePublished"] = max(
-        [one.get("finished", "") for one in runs.values()] + ["1970-01-01"]
-    )
-    crate.root_dataset["mentions"] = [{"@id": one["@id"]} for one in (*cells, exported)]
-    crate.root_dataset["citation"] = {"@id": PAPER}
+    root["datePublished"] = ended
+    root["license"], root["conformsTo"] = {"@id": LICENCE}, {"@id": PROCESS}
+    root["author"] = root["publisher"] = {"@id": AUTHORS}
+    root["mentions"] = [{"@id": one["@id"]} for one in (*cells, exported)]
+    root["citation"] = {"@id": PAPER}
     write_json(out / NAME, crate.metadata.generate())
 
 
@@ -89,6 +100,46 @@ def _file(crate: Any, path: Path, out: Path) -> Any:
     return crate.add_file(path, place.as_posix(), properties=properties)
 
 
+def _people(runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Who wrote the suite and publishes what it writes, and who ran it, whom the records name by the machine."""
+    hosts = {one.get("environment", {}).get("host", "") for one in runs.values()} - {""}
+    where = f" on {', '.join(sorted(hosts))}" if hosts else ""
+    return [
+        {
+            "@id": AUTHORS,
+            "@type": "Organization",
+            "name": "The salstm authors",
+            "description": "Who wrote the suite and publishes what it writes.",
+            "url": PAPER,
+        },
+        {
+            "@id": OPERATOR,
+            "@type": "Person",
+            "name": f"Operator of the runs{where}",
+            "description": "Who ran the trainings; the records name no person.",
+        },
+    ]
+
+
+def _licence() -> dict[str, Any]:
+    return {
+        "@id": LICENCE,
+        "@type": "CreativeWork",
+        "name": "MIT License",
+        "description": "Of the scores and tables; each dataset has a licence of its own.",
+        "url": "https://opensource.org/license/mit",
+    }
+
+
+def _profile() -> dict[str, Any]:
+    name = "Process Run Crate"
+    return {"@id": PROCESS, "@type": "CreativeWork", "name": name, "version": "0.5"}
+
+
+def _id(dataset: str) -> str:
+    return f"#data-{dataset}"
+
+
 def _paper() -> dict[str, Any]:
     title = (
         "Sparse Coding Inspired LSTM and Self-Attention Integration for Medical Image Segmentation"
@@ -108,17 +159,19 @@ def _software(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "@id": SOFTWARE,
         "@type": "SoftwareApplication",
         "name": "salstm",
-        "version": ", ".join(sorted(named)) or "not recorded",
-        "license": LICENCE,
+        "description": "Benchmark of the modules SALSTM and LSTMSA on published segmentation networks.",
+        "softwareVersion": ", ".join(sorted(named)) or "not recorded",
+        "url": PAPER,
+        "license": {"@id": LICENCE},
     }
 
 
-def _dataset(data: Collected, results: Path, dataset: str) -> dict[str, Any]:
+def _dataset(results: Path, dataset: str) -> dict[str, Any]:
     terms = DATASETS[dataset]
     manifest = results / dataset / "cases" / "manifest.json"
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else "not here"
     return {
-        "@id": f"#data-{dataset}",
+        "@id": _id(dataset),
         "@type": "Dataset",
         "name": dataset_name(dataset),
         "license": terms.licence_url or terms.licence,
@@ -143,16 +196,23 @@ def _record(trainings: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _action(cell: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    status = STATUS.get(cell["state"], "PotentialActionStatus")
+def _action(
+    cell: Mapping[str, Any], record: Mapping[str, Any], files: Collection[str]
+) -> dict[str, Any]:
+    """A training: who ran what on what, and the file of its scores, if it is among the files."""
     facts: dict[str, Any] = {
         "@id": f"#train-{_key(cell)}",
         "@type": "CreateAction",
         "name": f"Train and score {_key(cell)}",
-        "actionStatus": f"http://schema.org/{status}",
+        "description": "Training, prediction and scoring of one cell; its command is not recorded.",
+        "actionStatus": f"http://schema.org/{STATUS[cell['state']]}",
+        "agent": {"@id": OPERATOR},
         "instrument": {"@id": SOFTWARE},
-        "object": {"@id": f"#data-{cell['dataset']}"},
+        "object": {"@id": _id(cell["dataset"])},
     }
+    result = f"nnunet/{_key(cell)}.json"
+    if result in files:
+        facts["result"] = {"@id": result}
     if cell["state"] != "done":
         facts["error"] = str(cell["reason"])
     for name, key in (("startTime", "started"), ("endTime", "finished")):
@@ -167,12 +227,16 @@ def _action(cell: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any
     return facts
 
 
-def _export(files: list[str], actions: list[str]) -> dict[str, Any]:
+def _export(files: list[str], datasets: list[str], ended: str) -> dict[str, Any]:
     return {
         "@id": "#export",
         "@type": "CreateAction",
         "name": "Collect, compare and export",
+        "description": "python -m salstm collect, claims and export, after the trainings.",
+        "actionStatus": f"http://schema.org/{STATUS['done']}",
+        "agent": {"@id": OPERATOR},
         "instrument": {"@id": SOFTWARE},
-        "object": [{"@id": one} for one in actions],
+        "object": [{"@id": one} for one in datasets],
         "result": [{"@id": one} for one in files],
+        "endTime": ended,
     }

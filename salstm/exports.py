@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ COPIED = ("cells", "sparsity", *JUDGED)
 def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out: Path) -> None:
     """Write into a folder what other programs read.
 
-    ``challenger_<protocol>_<metric>.csv``; ``summary.json`` with the means of every cell, ``nnunet/<cell>.json`` with
+    ``challenger_<dataset>_<protocol>_<metric>.csv``, and where networks are the same on all datasets
+    ``challenger_all_<protocol>_<metric>.csv``; ``means.json`` with the means of every cell, ``nnunet/<cell>.json`` with
     its cases; copies of what was collected and judged; ``ro-crate-metadata.json``, which describes all of them.
 
     Args:
@@ -48,7 +49,8 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
     for protocol in PROTOCOLS:
         rows = conventions.under_protocol(data.scores, protocol)
         for metric in family.named:
-            write_csv(out / f"challenger_{protocol}_{metric}.csv", scoring.long(rows, metric))
+            for place, table in challenges(scoring.long(rows, metric), data.datasets):
+                write_csv(out / f"challenger_{place}_{protocol}_{metric}.csv", table)
     sizes = {one: voxels(results / one / "cases" / "cases.csv") for one in data.datasets}
     cells = dict(summaries(data, sizes))
     for name, summary in cells.items():
@@ -57,13 +59,33 @@ def write(collected_in: Path, results: Path, statistics: Mapping[str, Any], out:
         name: {**summary, "metric_per_case": len(summary["metric_per_case"])}
         for name, summary in cells.items()
     }
-    write_json(out / "summary.json", means)
+    write_json(out / "means.json", means)
     for name in COPIED:
         if (collected_in / f"{name}.csv").is_file():
             with replacing(out / f"{name}.csv") as temporary:
                 shutil.copyfile(collected_in / f"{name}.csv", temporary)
     crate.write(data, runs(collected_in), results, out)
     log.info("machine-readable results in %s", out)
+
+
+def challenges(table: Frame, datasets: Sequence[str]) -> Iterator[tuple[str, Frame]]:
+    """What challengeR reads: it compares the same algorithms on every task, so that each dataset has a table.
+
+    Args:
+        table: of ``salstm.evaluation.scoring.long``.
+        datasets: those of the grid, scored or not.
+
+    Yields:
+        A dataset and its rows; then 'all' and the rows of the algorithms that are on every task of all datasets,
+        where there are several datasets and such algorithms.
+    """
+    of = table["Task"].astype(str).str.split("/").str[0]
+    for dataset in datasets:
+        yield dataset, table[of == dataset]
+    tasks = table.groupby("Algorithm")["Task"].nunique()
+    common = tasks.index[tasks == table["Task"].nunique()]
+    if of.nunique() > 1 and len(common) > 1:
+        yield "all", table[table["Algorithm"].isin(common)]
 
 
 def voxels(path: Path) -> dict[str, int]:
@@ -78,8 +100,8 @@ def summaries(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every scored cell as nnU-Net's evaluation writes it: ``foreground_mean``, ``mean``, ``metric_per_case``.
 
-    As nnU-Net does: native size, means over cases without the undefined ones; weights chosen on validation
-    (``best_val``).
+    As nnU-Net does: native size, means over cases without the undefined ones, and none over the classes if one of
+    them is undefined for every case; weights chosen on validation (``best_val``).
 
     Args:
         data: what was collected.
@@ -132,7 +154,7 @@ def _over_labels(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, f
     by_name = {}
     for name in next(iter(means.values()), {}):
         known = [value for one in means.values() if (value := one[name]) is not None]
-        by_name[name] = sum(known) / len(known) if known else None
+        by_name[name] = sum(known) / len(known) if len(known) == len(means) else None
     return by_name
 
 

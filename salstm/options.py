@@ -243,12 +243,23 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "tables": {**COLLECTED, **STATISTICS, **PHANTOMS, **OUT},
-    "figures": {**COLLECTED, **RESULTS, **STATISTICS, **PHANTOMS, **OUT},
+    "figures": {
+        **COLLECTED,
+        **RESULTS,
+        **STATISTICS,
+        **PHANTOMS,
+        "--no-pictures": {"action": "store_true", "help": "draw no pictures of cases"},
+        **OUT,
+    },
     "export": {**COLLECTED, **RESULTS, **STATISTICS, **OUT},
     "report": {
         **COLLECTED,
         **RESULTS,
         **STATISTICS,
+        "--tables": {
+            "type": Path,
+            "help": "what tables wrote; default: tables beside --out",
+        },
         "--figures": {
             "type": Path,
             "help": "what figures wrote; default: figures beside --out",

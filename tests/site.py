@@ -11,10 +11,13 @@ import pandas as pd
 from salstm import exports, figures, report, tables
 from salstm.analysis import analyse
 from salstm.data.store import Store
+from salstm.files import write_json
 from tests import synthetic
 from tests.synthetic import Made
 
 STATISTICS = {"resamples": 200}
+RECORD = {"command": "python -m salstm train --seed 0", "seconds": 60.0, "recipe_digest": "0123"}
+"""What the first cell left about its training."""
 
 
 def predicted(folder: Path, results: Path, cases: Path, made: Made, dataset: str = "acdc") -> None:
@@ -57,6 +60,9 @@ def build(root: Path, made: Made, cases: Path | None = None, **options: Any) -> 
     synthetic.collect(folder, made)
     if cases is not None:
         predicted(folder, results, cases, made)
+    first = made.identities()[0]
+    name = "{dataset}/{baseline}/{variant}/seed{seed}".format(**first)
+    write_json(folder / "runs.json", {name: {"identity": first, **RECORD}})
     claims = synthetic.claims(folder / "claims.yaml", made.grid)
     analyse.write(folder, claims, STATISTICS, made.grid)
     tables.write(folder, synthetic.cards(), STATISTICS, out / "tables")

@@ -34,7 +34,9 @@ def test_the_demo_trains_every_dataset_on_phantoms():
     assert all(merged["datasets"][name]["phantom"] for name in datasets.DATASETS)
 
 
-@pytest.mark.parametrize("name", ["config.demo.yaml", "config.small.yaml", "config.frames.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.demo.yaml", "config.small.yaml", "config.frames.yaml", "config.example.yaml"]
+)
 def test_small_configurations_fit_the_schema(paper, name):
     laid = config.merge(paper, config.load(ROOT / name))
     checked = config.checked(laid, NETWORKS)

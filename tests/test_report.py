@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from salstm import report
+from salstm import tables as printed
 from salstm.analysis import analyse, results
 from salstm.files import write_json
 from salstm.report import pictures, provenance, verdict
-from salstm.tables import numbers
+from salstm.tables import listing, numbers
 from salstm.vocabulary import DECLARED
 from tests import synthetic
 from tests.synthetic import Made
@@ -114,7 +115,7 @@ def test_the_page_parses_and_loads_nothing(tmp_path):
 
 def test_every_section_is_there_and_every_link_inside_ends_somewhere(tmp_path):
     page = Page(build(tmp_path, Made()))
-    for key, _ in report.SECTIONS:
+    for key in (*(one for one, _ in report.SECTIONS), *Made().grid):
         assert key in page.ids
         assert f"#{key}" in page.links
     inside = {link[1:] for link in page.links if link.startswith("#")}
@@ -175,6 +176,46 @@ def test_tables_of_both_protocols_and_their_copies(tmp_path):
     assert f'data-value="{float(value * 100)!r}"' in text
 
 
+def test_the_page_shows_what_rule_tables_wrote(tmp_path):
+    """Not a number is made twice: what stands in the list of tables is what the page says."""
+    folder = synthetic.collect(tmp_path / "collected", Made())
+    printed.write(folder, synthetic.cards(), {}, tmp_path / "tables")
+    path = tmp_path / "tables" / listing.NAME
+    known = listing.read(tmp_path / "tables")["acdc"][0].rows[0].cells[0].text
+    assert known in Page(_page(folder, tmp_path)).words
+    path.write_text(path.read_text().replace(f'"text": "{known}"', '"text": "77.123"'))
+    assert "77.123" in Page(_page(folder, tmp_path)).words
+
+
+def _page(folder: Path, out: Path) -> str:
+    report.write(folder, out, synthetic.cards(), {}, out / "index.html")
+    return (out / "index.html").read_text()
+
+
+def test_a_list_of_tables_is_read_as_it_was_written(tmp_path):
+    folder = synthetic.collect(tmp_path / "collected", Made(states=GAPS, bounds=True))
+    data = results.read(folder)
+    tidy = numbers.comparison(data, synthetic.cards(), "acdc", "strict", DECLARED)
+    made = {"acdc": printed.build(tidy, data, synthetic.cards())}
+    write_json(tmp_path / listing.NAME, listing.plain(made))
+    found = listing.read(tmp_path)["acdc"]
+    assert listing.plain({"acdc": found}) == listing.plain(made)
+    assert any(cell.value != cell.value for row in found[0].rows for cell in row.cells)
+    with pytest.raises(FileNotFoundError, match="salstm tables --out"):
+        listing.read(tmp_path / "nowhere")
+
+
+def test_a_note_stands_once_and_is_linked_from_every_table_that_needs_it(tmp_path):
+    text = build(tmp_path, Made())
+    page = Page(text)
+    notes = re.findall(r'<li id="note-(\d+)">(.*?)</li>', text, re.S)
+    assert [int(number) for number, _ in notes] == list(range(1, len(notes) + 1))
+    assert len({words for _, words in notes}) == len(notes)
+    bold = next(number for number, words in notes if words == "Best in bold, second underlined.")
+    assert page.links.count(f"#note-{bold}") > 4
+    assert page.words.count("Best in bold, second underlined.") == 1
+
+
 def judged(tmp_path: Path, made: Made) -> tuple[results.Collected, dict]:
     """What was collected and, by name, the two tables of ``claims``."""
     folder = synthetic.collect(tmp_path, made)
@@ -215,11 +256,10 @@ def test_a_mean_over_different_units_is_not_given(tmp_path):
 
 def test_the_page_says_the_verdict_on_every_claim(tmp_path):
     words = Page(build(tmp_path, Made(), limits=["phantom data: acdc"])).words
-    assert (
-        "get better? SALSTM: undecided (by Dice and HD95) LSTMSA: undecided (by Dice and HD95)"
-        in words
-    )
-    assert "Phantom data: acdc; " in words
+    for module in ("SALSTM", "LSTMSA"):
+        assert f"{module}: undecided (by Dice and HD95) Dice : mean gain" in words
+    assert "What it cannot tell: whether a module helps in general" in words
+    assert "Phantom data: acdc " in words
     assert "Missing for every undecided claim about accuracy: phantom data: acdc;" in words
     assert (
         "Of 6 readings (claim, module, measure): 0 supported , 2 contradicted , 4 undecided ."

@@ -51,7 +51,7 @@ def test_a_metric_that_is_accepted_is_shown_wherever_metrics_are(site, name):
         assert f"| {metric.label} [{unit}] {VARIANTS['plain'].label} |" in text
         assert f"{metric.label}: " in text  # how many values are undefined
         assert f"protocol {protocol}: {metric.label} [{unit}] by class" in text
-        assert (site / f"data/challenger_{protocol}_{name}.csv").is_file()
+        assert (site / f"data/challenger_acdc_{protocol}_{name}.csv").is_file()
     assert f"gain in {head}" in (site / f"tables/acdc_gains-{dashed}.md").read_text()
     assert f"{metric.label} {ranking.COLUMNS[0]}" in (site / "tables/acdc_ranking.csv").read_text()
     assert f"{metric.label}, rank penalty" in (site / "tables/acdc_ranks.csv").read_text()

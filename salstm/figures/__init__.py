@@ -35,6 +35,8 @@ def write(
     statistics: Mapping[str, Any],
     out: Path,
     phantoms: Collection[str] = (),
+    *,
+    pictures: bool = True,
 ) -> None:
     """Draw every figure of a grid into a folder, and list them in ``figures.json``.
 
@@ -44,6 +46,7 @@ def write(
         statistics: config's statistics; its metrics are shown.
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
+        pictures: whether cases are shown; off where a report may be given away and its pictures may not.
     """
     family = Family(**statistics)
     data = read(collected_in, family.named)
@@ -60,6 +63,6 @@ def write(
         drawn += [kind.draw(data, dataset, out) for kind in kinds]
         drawn.append(None if dataset in phantoms else agreement.draw(data, dataset, out))
         entries += [facts for facts in drawn if facts]
-        entries += cases.draw(data, results, dataset, out)
+        entries += cases.draw(data, results, dataset, out) if pictures else []
     write_json(out / LIST, {"figures": entries})
     log.info("%d figures in %s", len(entries), out)

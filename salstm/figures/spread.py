@@ -112,4 +112,16 @@ def _facts(table: Frame, dataset: str, metric: str) -> dict[str, Any]:
         f"{STRICT}: a missed structure counts Dice 0 and the image's diagonal. Box: quartiles and median; whiskers: "
         "1.5 times the box at most.",
         "alt": f"{METRICS[metric].label} per case on {name}, medians: {', '.join(parts)}.",
+        "worst": _worst(table, metric),
     }
+
+
+def _worst(table: Frame, metric: str) -> dict[str, Any] | None:
+    """The case with the worst value of all networks and variants; None where every value is undefined."""
+    known = table.dropna(subset=metric)
+    if known.empty:
+        return None
+    sign = METRICS[metric].sign
+    row = known.iloc[int((sign * known[metric]).to_numpy().argmin())]
+    facts = {key: str(row[key]) for key in ("baseline", "variant", "case")}
+    return {**facts, "metric": metric, "value": float(row[metric])}

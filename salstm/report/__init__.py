@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salstm import tables
+from salstm import tables as printed
 from salstm.analysis.comparisons import Family
 from salstm.analysis.results import (
     Collected,
@@ -21,41 +21,24 @@ from salstm.analysis.results import (
 )
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
-from salstm.report import completeness, pictures, provenance, verdict
-from salstm.tables import (
-    agreement,
-    cost,
-    exploration,
-    formats,
-    gains,
-    layout,
-    numbers,
-    ranking,
-    sensitivity,
-    sparsity,
-    subgroups,
-)
-from salstm.tables.layout import Column, Table
+from salstm.report import answer, completeness, pictures, provenance, verdict
+from salstm.report.sections import Sections, tables_of
+from salstm.tables import layout, numbers
+from salstm.tables.layout import Column
 from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT, VARIANTS
 
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-DRAWINGS = ("forest", "spread", "pareto", "curves", "agreement", "sparsity", "ranking", "subgroups")
 SECTIONS = (
-    ("verdict", "Verdict"),
-    ("tables", "Tables"),
-    ("gains", "Gains"),
-    ("cases", "Cases"),
-    ("rules", "Rules"),
-    ("cost", "Cost"),
-    ("curves", "Training curves"),
-    ("pictures", "Pictures"),
-    ("sparsity", "Sparsity"),
-    ("data", "Data audit"),
+    ("verdict", "Answer"),
+    ("claims", "Claims"),
+    ("completeness", "Completeness"),
     ("provenance", "Provenance"),
     ("networks", "Networks"),
+    ("notes", "Notes"),
 )
+"""Parts of the page that are about all datasets; each dataset is a part of its own, named by its key."""
 
 
 def write(
@@ -66,6 +49,7 @@ def write(
     out: Path,
     *,
     figures: Path | None = None,
+    tables: Path | None = None,
     phantoms: Sequence[str] = (),
 ) -> None:
     """Write the page.
@@ -77,23 +61,32 @@ def write(
         statistics: config's statistics; its metrics are shown.
         out: the page, or the folder that gets an ``index.html``.
         figures: folder that ``figures`` wrote; by default ``figures`` beside the page.
+        tables: folder that ``tables`` wrote; by default ``tables`` beside the page. What is not there is made.
         phantoms: datasets whose data were made here.
     """
     page = out if out.suffix == ".html" else out / "index.html"
     family = Family(**statistics)
-    data = read(collected_in, family.named)
-    drawn = pictures.listed(figures or page.parent / "figures")
-    context = _context(data, results, cards, family, phantoms)
-    records = runs(collected_in)
+    data, records = read(collected_in, family.named), runs(collected_in)
+
+    def make(folder: Path) -> None:
+        printed.write(collected_in, cards, statistics, folder, phantoms)
+
+    sections = Sections(data, tables_of(tables or page.parent / "tables", make), cards)
+    context = _context(data, cards, family.metrics, phantoms)
     listed = provenance.runs(data, records, cards)
     context["notices"] += completeness.folded(records) + completeness.imported(records)
     context |= {"runs": listed, "provenance": provenance.summary(listed)}
-    context |= _judged(data, collected_in, cards)
-    context["orders"] = _orders(data, collected_in, cards)
-    context |= _drawn(drawn, figures or page.parent / "figures")
-    context |= {"sections": SECTIONS, "texts": _texts(context), "class_colours": CLASS_COLOURS}
-    context["error_colours"] = ERRORS
-    context["title"] = f"SALSTM and LSTMSA: {page.parent.resolve().name}"
+    context |= _judged(data, collected_in)
+    context["answer"] = answer.cards(
+        context["answers"], context["summary_heads"], context["summary"]
+    )
+    context["limits"] = answer.limits(context["why"], context["summary"])
+    context["extent"] = answer.extent(data, context["states"], listed)
+    context |= _drawn(figures or page.parent / "figures")
+    context["datasets"] = _datasets(sections, context, collected_in, results)
+    context |= {"notes": sections.notes.all(), "texts": sections.texts, "sections": SECTIONS}
+    context |= {"class_colours": CLASS_COLOURS, "error_colours": ERRORS}
+    context["name"] = page.parent.resolve().name
     with replacing(page) as temporary:
         temporary.write_text(_render(context), encoding="utf-8")
     log.info("the report: %s (%.1f MB)", page, page.stat().st_size / 1e6)
@@ -101,19 +94,11 @@ def write(
 
 def _context(
     data: Collected,
-    results: Path,
     cards: Mapping[str, Any],
     family: Family,
     phantoms: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything that the template shows, but for the figures."""
-    metrics = family.metrics
-    tidy = {
-        (dataset, protocol): numbers.comparison(data, cards, dataset, protocol, metrics)
-        for dataset in data.datasets
-        for protocol in PROTOCOLS
-    }
-    audits = {one: provenance.audit(results, one) for one in data.datasets}
+    """What the template shows of the whole grid, but for the verdicts and the figures."""
     networks = list(dict.fromkeys(data.cells["baseline"]))
     return {
         "notices": completeness.notices(data, phantoms),
@@ -127,38 +112,16 @@ def _context(
         "shares": " and ".join(
             METRICS[one].label for one in metrics if not METRICS[one].is_distance
         ),
-        "datasets": [
-            _dataset(data, cards, tidy, one, family.exploratory, made_up=one in phantoms)
-            for one in data.datasets
-        ],
-        "costs": [_shown_table(cost.build(data, cards, one)) for one in data.datasets],
-        "audits": list(audits.values()),
-        "cautions": {one: provenance.caution(found) for one, found in audits.items()},
-        "stacks": {one: _stacked(data, cards, one) for one in data.datasets},
-        "subgroups_of": {
-            one: [
-                _shown_table(table)
-                for table in subgroups.build(data, cards, one, family.subgroups, metrics)
-            ]
-            for one in data.datasets
-        },
-        "rules": [_rules(data, cards, one, metrics) for one in data.datasets],
         "names": {name: network_name(name, dict(cards)) for name in networks},
         "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},
     }
 
 
-def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
+def _judged(data: Collected, folder: Path) -> dict[str, Any]:
     """What the template shows of the claims and the declared comparisons."""
     claims, comparisons = (judged(folder, one) for one in ("claims", "comparisons"))
-    units = numbers.units(data, comparisons)
-    heads, rows = verdict.summary(data, comparisons, units)
-    tables_of = {}
-    for dataset in data.datasets:
-        metrics = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
-        built = (gains.build(comparisons, cards, dataset, one, units[dataset]) for one in metrics)
-        tables_of[dataset] = [_shown_table(table) for table in built]
+    heads, rows = verdict.summary(data, comparisons, numbers.units(data, comparisons))
     answers, why = verdict.answers(claims)
     listed, shared = verdict.claims(claims)
     return {
@@ -172,59 +135,22 @@ def _judged(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str
         "family": comparisons.head(1).to_dict("records"),
         "own_family": verdict.own_family(claims),
         "one_seed": bool(len(comparisons)) and bool((comparisons["seeds"] < 2).all()),
-        "gains": tables_of,
     }
 
 
-def _orders(data: Collected, folder: Path, cards: Mapping[str, Any]) -> dict[str, Any]:
-    """By dataset the table of how firm its order is; None where nothing is ranked."""
-    tables_of_ranks = {one: judged(folder, one) for one in ("ranking", "pairs")}
-    built = {one: ranking.build(data, tables_of_ranks, cards, one) for one in data.datasets}
-    return {one: _shown_table(table) if table else None for one, table in built.items()}
-
-
-def _dataset(
-    data: Collected,
-    cards: Mapping[str, Any],
-    tidy: Mapping[tuple[str, str], Any],
-    dataset: str,
-    explored: Sequence[str],
-    *,
-    made_up: bool,
-) -> dict[str, Any]:
-    by_protocol = {}
-    for protocol in PROTOCOLS:
-        built = tables.build(tidy[dataset, protocol], data, cards)
-        more = exploration.build(data, cards, dataset, protocol, explored)
-        built += [more] if more else []
-        by_protocol[protocol] = [_shown_table(table) for table in built]
-    beside = None if made_up else agreement.build(data, dataset)
-    shown = _shown_table(beside) if beside else None
-    return {"key": dataset, "name": dataset_name(dataset), "tables": by_protocol, "authors": shown}
-
-
-def _rules(
-    data: Collected, cards: Mapping[str, Any], dataset: str, metrics: Sequence[str]
+def _datasets(
+    sections: Sections, context: Mapping[str, Any], collected_in: Path, results: Path
 ) -> list[dict[str, Any]]:
-    """Ranks by scoring rule and scores by choice of weights, each with its finding in words."""
-    moves, selection = (
-        make(data, cards, dataset, metrics)
-        for make in (sensitivity.by_convention, sensitivity.by_selection)
-    )
-    return [
-        {**_shown_table(moves), "said": sensitivity.moved(moves)},
-        {**_shown_table(selection), "said": sensitivity.optimistic(selection)},
-    ]
-
-
-def _stacked(data: Collected, cards: Mapping[str, Any], dataset: str) -> dict[str, Any] | None:
-    table = sparsity.build(data, cards, dataset)
-    return {**_shown_table(table), "said": sparsity.said(data, dataset)} if table else None
-
-
-def _shown_table(table: Table) -> dict[str, Any]:
-    """A table with what the page's copy buttons give."""
-    return {"table": table, "csv": formats.csv(table), "tex": formats.latex(table)}
+    """The section of each dataset, with its pictures."""
+    comparisons, built = judged(collected_in, "comparisons"), []
+    for dataset in sections.data.datasets:
+        name = dataset_name(dataset)
+        rows = [row for row in context["summary"] if row["dataset"] == name]
+        audit = provenance.audit(results, dataset)
+        drawings = context["drawings"].get(dataset, {})
+        section = sections.build(dataset, drawings, comparisons, audit, rows)
+        built.append(section | {"cases": context["cases"].get(dataset, [])})
+    return built
 
 
 def _markup(folder: Path, entry: Mapping[str, Any]) -> Any:
@@ -233,32 +159,26 @@ def _markup(folder: Path, entry: Mapping[str, Any]) -> Any:
     return Markup(pictures.inline_svg(folder / f"{entry['file']}.svg", entry["alt"]))
 
 
-def _texts(context: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """By table what its copy buttons give."""
-    entries = [*context["costs"], *itertools.chain(*context["rules"], *context["gains"].values())]
-    for dataset in context["datasets"]:
-        entries += [entry for shown in dataset["tables"].values() for entry in shown]
-        entries.append(dataset["authors"])
-    entries += itertools.chain(*context["subgroups_of"].values())
-    entries += [*context["stacks"].values(), *context["orders"].values()]
-    return {one["table"].key: {"csv": one["csv"], "tex": one["tex"]} for one in entries if one}
-
-
-def _drawn(entries: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Drawings as markup, by kind; cases with their pictures; and for a cell where its pictures are."""
-    drawings: dict[str, dict[str, Any]] = {kind: {} for kind in DRAWINGS}
-    for entry in entries:
-        if entry["kind"] in drawings:
-            drawings[entry["kind"]][entry["dataset"]] = {**entry, "svg": _markup(folder, entry)}
-    cases = [entry for entry in entries if entry["kind"] == "cases"]
+def _drawn(folder: Path) -> dict[str, Any]:
+    """By dataset its drawings as markup, by kind, and its pictures of cases; and for a cell where its pictures are."""
+    drawings: dict[str, dict[str, Any]] = {}
+    cases: dict[str, list[dict[str, Any]]] = {}
     anchors = {}
-    for entry in cases:
+    for entry in pictures.listed(folder):
+        dataset = entry["dataset"]
+        if entry["kind"] != "cases":
+            drawings.setdefault(dataset, {})[entry["kind"]] = {
+                **entry,
+                "svg": _markup(folder, entry),
+            }
+            continue
+        cases.setdefault(dataset, []).append(entry)
         for panel in entry["panels"]:
             for name, file in (("url", "file"), ("map", "errors")):
                 panel[name] = pictures.data_url(folder / panel[file])
-            key = f"{entry['dataset']}/{entry['baseline']}/{panel['variant']}"
+            key = f"{dataset}/{entry['baseline']}/{panel['variant']}"
             anchors[key] = f"cases-{key.replace('/', '-')}"
-    return {**drawings, "cases": cases, "anchors": anchors, "variant_name": variant_name}
+    return {"drawings": drawings, "cases": cases, "anchors": anchors, "variant_name": variant_name}
 
 
 def _render(context: Mapping[str, Any]) -> str:

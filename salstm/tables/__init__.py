@@ -10,7 +10,7 @@ from typing import Any
 from salstm.analysis import results
 from salstm.analysis.comparisons import Family
 from salstm.analysis.results import Collected, Frame
-from salstm.files import replacing, write_csv
+from salstm.files import replacing, write_csv, write_json
 from salstm.tables import (
     agreement,
     cost,
@@ -18,6 +18,7 @@ from salstm.tables import (
     formats,
     gains,
     layout,
+    listing,
     numbers,
     ranking,
     sensitivity,
@@ -43,7 +44,8 @@ def write(
     Metrics that are only explored stand in ``<dataset>_<protocol>-exploratory``.
 
     Those are ``gains-<metric>``, ``ranking``, ``ranks``, ``selection``, ``cost``, ``sparsity`` and, where cases of ours
-    stand in the authors' logs too, ``authors``; those that hold nothing are left out.
+    stand in the authors' logs too, ``authors``; those that hold nothing are left out. ``tables.json`` holds all of them
+    as the page shows them.
 
     Args:
         collected_in: folder that ``collect`` wrote.
@@ -55,23 +57,29 @@ def write(
     family = Family(**statistics)
     data, metrics = results.read(collected_in, family.named), family.metrics
     judged = {one: results.judged(collected_in, one) for one in JUDGED}
+    shown: dict[str, list[Table]] = {}
     for dataset in data.datasets:
+        listed = shown.setdefault(dataset, [])
         for protocol in PROTOCOLS:
             tidy = numbers.comparison(data, cards, dataset, protocol, metrics)
             tables = build(tidy, data, cards)
             stem = out / f"{dataset}_{protocol}"
             write_csv(stem.with_suffix(".csv"), tidy)
             _write(stem, tables)
+            listed += tables
             if explored := exploration.build(data, cards, dataset, protocol, family.exploratory):
                 stem = out / f"{dataset}_{protocol}-exploratory"
                 _write_text(stem.with_suffix(".csv"), formats.csv(explored))
                 _write(stem, [explored])
+                listed.append(explored)
         more = subgroups.build(data, cards, dataset, family.subgroups, metrics)
         beside = others(data, judged, cards, dataset, metrics, made_up=dataset in phantoms)
         for table in [*beside, *more]:
             stem = out / f"{dataset}_{table.key.removeprefix(f'{dataset}_').replace('_', '-')}"
             _write_text(stem.with_suffix(".csv"), formats.csv(table))
             _write(stem, [table])
+            listed.append(table)
+    write_json(out / listing.NAME, listing.plain(shown))
     log.info("tables of %s in %s", ", ".join(data.datasets), out)
 
 

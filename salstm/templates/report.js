@@ -14,6 +14,19 @@
     });
   }
 
+  // One dataset at a time; without this script all of them stand one below the other.
+  const parts = all("section.dataset");
+  const tabs = all("nav a.tab");
+  const showDataset = (part) => {
+    for (const one of parts) one.hidden = one !== part;
+    const key = part.getAttribute("aria-labelledby");
+    for (const tab of tabs) {
+      if (tab.hash === `#${key}`) tab.setAttribute("aria-current", "true");
+      else tab.removeAttribute("aria-current");
+    }
+  };
+  if (parts.length) showDataset(parts[0]);
+
   const value = (row, column) => {
     const cell = row.children[column];
     return cell.dataset.value === undefined ? cell.textContent.trim() : Number.parseFloat(cell.dataset.value);
@@ -75,6 +88,8 @@
   const follow = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
+    const dataset = target.closest("section.dataset");
+    if (dataset) showDataset(dataset);
     const part = target.closest("[data-protocol]");
     if (part) showProtocol(part.dataset.protocol);
     for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
@@ -84,6 +99,14 @@
   const known = all(".toggle input").map((input) => input.value);
   showProtocol(known.includes(asked) ? asked : document.body.dataset.shown);
   window.addEventListener("hashchange", follow);
-  window.addEventListener("beforeprint", () => { for (const box of all("details.card")) box.open = true; });
+  // A link that is followed a second time changes no address.
+  for (const link of all("a[href^='#']")) link.addEventListener("click", () => { if (link.hash === location.hash) follow(); });
+  // On paper everything is open; afterwards what was closed is closed again.
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    closed = all("details:not([open])").filter((box) => !box.closest("td"));
+    for (const box of closed) box.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const box of closed) box.open = false; });
   follow();
 })();

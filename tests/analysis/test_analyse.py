@@ -15,6 +15,7 @@ from rocrate.rocrate import ROCrate
 
 from salstm import config, exports, limits
 from salstm.analysis import analyse, results
+from salstm.crate import SOFTWARE
 from salstm.evaluation import conventions
 from salstm.files import write_json
 from tests import synthetic
@@ -146,11 +147,16 @@ def exported(tmp_path: Path) -> Path:
 def test_challenger_reads_one_value_per_task_case_and_algorithm(exported):
     names = {path.name for path in (exported / "data").iterdir()}
     tables = {
-        f"challenger_{one}_{two}.csv" for one in ("paper", "strict") for two in ("dice", "hd95")
+        f"challenger_{place}_{one}_{two}.csv"
+        for place in ("acdc", "isic2018")  # no network is on both: no file of all
+        for one in ("paper", "strict")
+        for two in ("dice", "hd95")
     }
     copies = {f"{one}.csv" for one in exports.COPIED}
-    assert names == tables | copies | {"summary.json", "nnunet", "ro-crate-metadata.json"}
-    table: Any = pd.read_csv(exported / "data/challenger_strict_dice.csv", dtype={"TestCase": str})
+    assert names == tables | copies | {"means.json", "nnunet", "ro-crate-metadata.json"}
+    table: Any = pd.read_csv(
+        exported / "data/challenger_acdc_strict_dice.csv", dtype={"TestCase": str}
+    )
     assert list(table.columns) == ["Task", "TestCase", "Algorithm", "MetricValue"]
     assert not table.duplicated(["Task", "TestCase", "Algorithm"]).any()
     rows = conventions.under_protocol(results.read(exported).scores, "strict")
@@ -163,8 +169,20 @@ def test_challenger_reads_one_value_per_task_case_and_algorithm(exported):
     assert value == pytest.approx(one["dice"].mean())
 
 
+def test_a_table_of_all_datasets_has_the_algorithms_that_are_everywhere():
+    rows = [("acdc/RV", "a", "unet+plain"), ("acdc/RV", "a", "unet+salstm"), ("acdc/RV", "a", "mtunet+plain"),
+            ("isic2018/lesion", "b", "unet+plain"), ("isic2018/lesion", "b", "unet+salstm")]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["Task", "TestCase", "Algorithm"])
+    made = dict(exports.challenges(table, ["acdc", "isic2018"]))
+    assert list(made) == ["acdc", "isic2018", "all"]
+    assert len(made["acdc"]) == 3
+    assert set(made["all"]["Algorithm"]) == {"unet+plain", "unet+salstm"}
+    alone = dict(exports.challenges(table[:3], ["acdc"]))
+    assert list(alone) == ["acdc"]
+
+
 def test_the_summary_has_nnunets_keys_and_means(exported):
-    found = json.loads((exported / "data/summary.json").read_text())
+    found = json.loads((exported / "data/means.json").read_text())
     assert len(found) == 18
     cell = found["acdc/mtunet/plain/seed0"]
     assert cell["labels"] == {"1": "RV", "2": "MYO", "3": "LV"}
@@ -197,7 +215,7 @@ def test_every_cell_is_written_case_by_case_with_true_negatives():
     assert first["metrics"]["2"]["TN"] == 100
     assert (second["prediction_file"], second["metrics"]["1"]["TN"]) == ("b", 47)
     assert found["mean"]["1"]["Dice"] == pytest.approx(5 / 13)
-    assert found["foreground_mean"]["Dice"] == pytest.approx(5 / 13)  # MYO is nowhere defined
+    assert found["foreground_mean"]["Dice"] is None  # MYO is nowhere defined: nnU-Net's nan
     ((_, unknown),) = exports.summaries(data, {})
     assert unknown["mean"]["1"]["TN"] is None
 
@@ -220,8 +238,8 @@ def test_the_crate_describes_every_file_and_every_run(tmp_path):
         path.relative_to(tmp_path / "one").as_posix() for path in (tmp_path / "one").rglob("*.*")
     }
     assert files == there - {"ro-crate-metadata.json"}
-    summary: Any = crate.get("summary.json")
-    content = (tmp_path / "one/summary.json").read_bytes()
+    summary: Any = crate.get("means.json")
+    content = (tmp_path / "one/means.json").read_bytes()
     assert summary["sha256"] == hashlib.sha256(content).hexdigest()
     done, failed = (
         crate.get(f"#train-acdc-mtunet-{one}") for one in ("plain-seed0", "salstm-seed1")
@@ -230,16 +248,21 @@ def test_the_crate_describes_every_file_and_every_run(tmp_path):
     assert "python -m salstm train; recipe d1g" in done["description"]
     assert failed["actionStatus"] == "http://schema.org/FailedActionStatus"
     assert failed["error"] == "train: the loss is nan"
-    assert "abc123 with changed files" in crate.get("#salstm")["version"]
+    assert "abc123 with changed files" in crate.get(SOFTWARE)["softwareVersion"]
     assert str(crate.root_dataset["datePublished"]) == record["finished"]
+    assert done["result"].id == "nnunet/acdc-mtunet-plain-seed0.json"
+    assert done["agent"].id == "#operator"
+    assert crate.root_dataset["license"]["@id"] == crate.root_dataset["license"].id
+    context = json.loads(written)["@context"]
+    assert context[1]["sha256"] == "http://schema.org/sha256"
     assert crate.get("#data-acdc")["creditText"].startswith("Bernard")
 
 
 def test_exports_of_nothing(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in Made().identities()}
     exports.write(synthetic.collect(tmp_path, Made(states=states)), tmp_path, {}, tmp_path / "data")
-    assert json.loads((tmp_path / "data/summary.json").read_text()) == {}
-    assert (tmp_path / "data/challenger_paper_dice.csv").read_text().count("\n") == 1
+    assert json.loads((tmp_path / "data/means.json").read_text()) == {}
+    assert (tmp_path / "data/challenger_acdc_paper_dice.csv").read_text().count("\n") == 1
 
 
 def test_made_up_data_are_known_without_being_told(tmp_path):

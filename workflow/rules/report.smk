@@ -109,22 +109,23 @@ rule figures:
         folders=folders_of,
         phantoms=PHANTOMS,
         statistics=STATISTICS,
+        pictures="" if config["pictures"] else "--no-pictures",
         own=own_of_report,
         code=code_of("salstm.figures"),
     shell:
-        "python -m salstm figures {params.folders} --phantoms {params.phantoms:q}"
+        "python -m salstm figures {params.folders} {params.pictures} --phantoms {params.phantoms:q}"
         " --statistics {params.statistics:q} --out {output} --log {log} {params.own}"
 
 
 rule export:
-    """The results as other programs read them: challengeR, nnU-Net's summary, the claims."""
+    """The results as other programs read them: challengeR, nnU-Net's summaries, the claims."""
     input:
         COLLECTED + JUDGED,
         of_datasets("cases"),
     output:
         shown(
             "reports/{edition}/data",
-            *("data", "Data", "{file}.csv", "{file,summary|ro-crate-metadata}.json"),
+            *("data", "Data", "{file}.csv", "{file,means|ro-crate-metadata}.json"),
             file="{file}",
         ),
     log:
@@ -144,7 +145,8 @@ rule page:
     input:
         COLLECTED + JUDGED,
         of_datasets("audit.csv"),
-        rules.tables.output + rules.export.output,
+        rules.export.output,
+        tables=rules.tables.output,
         figures=rules.figures.output,
     output:
         shown("reports/{edition}/index.html", "page", "Report", edition="{edition}"),
@@ -158,6 +160,6 @@ rule page:
         own=own_of_report,
         code=code_of("salstm.report"),
     shell:
-        "python -m salstm report {params.folders} --figures {input.figures}"
+        "python -m salstm report {params.folders} --tables {input.tables} --figures {input.figures}"
         " --phantoms {params.phantoms:q} --statistics {params.statistics:q}"
         " --out {output} --log {log} {params.own}"
