@@ -95,7 +95,7 @@ def write(
 def _context(
     data: Collected,
     cards: Mapping[str, Any],
-    family: Family,
+    metrics: Sequence[str],
     phantoms: Sequence[str],
 ) -> dict[str, Any]:
     """What the template shows of the whole grid, but for the verdicts and the figures."""
