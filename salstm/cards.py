@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from salstm.vocabulary import PAPER, PLAIN, PROTOCOLS, SELECTIONS
+
 COLUMNS = (
     *("Network", "Name", "Year", "Paper", "Datasets", "Parameters [M]", "MACs [G]"),
     *("Input [px]", "Weights", "Licence of the authors' code", "Deviations"),
@@ -40,6 +42,19 @@ def datasets(entries: Mapping[str, Any]) -> str:
     ]
     lines = [_line(OF_DATASETS), _line(["---"] * len(OF_DATASETS))]
     return "\n".join([*lines, *map(_line, rows)])
+
+
+def authors_report(card: Mapping[str, Any], dataset: str, variant: str) -> str:
+    """Which of a training's weights the network's authors report, of a module SALSTM's, in words.
+
+    Args:
+        card: of the network.
+        dataset: one of the datasets.
+        variant: plain, or a module.
+    """
+    said = card.get("protocol", {}).get("selection", {}).get(dataset, "")
+    selection = said if variant == PLAIN else PROTOCOLS[PAPER].selection
+    return SELECTIONS[selection].label if selection in SELECTIONS else "not said"
 
 
 def _row(name: str, card: Mapping[str, Any]) -> list[str]:

@@ -89,7 +89,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, cases_folder: Path) -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests whose program is not on this machine, unless their marker was asked for."""
+    """Leave out tests whose program is not on this machine, unless their marker was asked for; whole runs go first.
+
+    Of several processes one would else be left alone with the longest tests at the end.
+    """
+    items.sort(key=lambda one: "workflow" not in one.path.parts)
     asked = str(config.getoption("markexpr"))
     absent = {name for name, (programs, _) in NEEDS.items() if not any(map(shutil.which, programs))}
     left = {id(one): absent & {mark.name for mark in one.iter_markers()} for one in items}

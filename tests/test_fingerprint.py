@@ -227,6 +227,7 @@ def test_modules_are_imported_by_name_only_where_a_rule_names_them():
     }
     assert found == {
         "baselines/__init__.py",  # a network
+        "baselines/libraries/__init__.py",  # a library, whose version is in the code of its cells
         "salstm/data/acquire/download.py",  # synapseclient
         "salstm/data/audit.py",  # the reader of the cases
         "salstm/data/augment/__init__.py",  # an augmentation

@@ -48,7 +48,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
 
 def test_the_grid_is_whole():
     assert len(CELLS) == 60
-    assert {baseline for _, baseline, _ in CELLS} == set(baselines.names())
+    beside = {"nnunet"}  # a row that the paper does not have
+    assert {baseline for _, baseline, _ in CELLS} == set(baselines.names()) - beside
 
 
 @pytest.mark.extended

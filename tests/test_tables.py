@@ -367,7 +367,8 @@ def test_files_hold_tidy_numbers_in_full_precision(folder, tmp_path, data):
         f"{one}_{name}" for one in ("acdc", "isic2018") for name in ("ranks", "selection", "cost")
     }
     stems.add("acdc_sparsity")
-    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
+    files = {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
+    assert names == {*files, "tables.json"}
     with (tmp_path / "acdc_paper.csv").open(newline="") as file:
         read = [float(row["mean"]) for row in csv.DictReader(file)]
     assert read == comparison(data, protocol="paper")["mean"].tolist()

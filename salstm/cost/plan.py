@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from salstm import recipes
+from salstm.cards import authors_report
 from salstm.cost import estimate
 from salstm.data.datasets import DATASETS
 from salstm.data.frame_counts import Amounts, amounts
 from salstm.files import occupied
-from salstm.vocabulary import PAPER, PLAIN, PROTOCOLS, SELECTIONS, Identity, cells, folds_of
+from salstm.vocabulary import Identity, cells, folds_of
 
 KINDS = ("gpu", "cpu")
 COLUMNS = (
@@ -127,26 +128,13 @@ def by_cell(settings: Mapping[str, Any], cards: Mapping[str, Any], results: Path
         work = estimate.work(recipe, variant, frames[dataset], cards[baseline])
         steps = recipe.batches(frames[dataset].train)
         length = (work.iterations, work.epochs, steps, recipe.batch, work.looks)
-        selection = selection_of(cards[baseline], dataset, variant)
-        lines.append(
-            (dataset, baseline, variant, *(f"{one:,}" for one in length), *_words(selection))
-        )
+        said = authors_report(cards[baseline], dataset, variant)
+        lines.append((dataset, baseline, variant, *(f"{one:,}" for one in length), said))
     notes = [
         "steps: of the optimizer. looks: evaluations of the test cases while training. last, best val, best test are",
         "kept of every training; authors: which of them the network's (of a module: SALSTM's) authors report.",
     ]
     return "\n".join([*_aligned(lines, 3), "", *notes]) + "\n"
-
-
-def selection_of(card: Mapping[str, Any], dataset: str, variant: str) -> str:
-    """The weights that the authors report; of a module those of SALSTM's release. '' if a card says none."""
-    if variant != PLAIN:
-        return PROTOCOLS[PAPER].selection
-    return str(card.get("protocol", {}).get("selection", {}).get(dataset, ""))
-
-
-def _words(selection: str) -> tuple[str]:
-    return (SELECTIONS[selection].label if selection in SELECTIONS else "not said",)
 
 
 def _row(

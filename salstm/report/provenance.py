@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from salstm.analysis.results import Collected, dataset_name, network_name, of_cell, variant_name
+from salstm.cards import authors_report
 from salstm.data.datasets import DATASETS
 from salstm.evaluation import conventions
 from salstm.files import read_csv
@@ -128,6 +129,9 @@ def _run(
         "epochs": trained.get("epochs", record.get("recipe", {}).get("epochs", "–")),
         "iterations": f"{trained['iterations']:,}" if trained else "–",
         "looks": trained.get("looks", "–"),
+        "authors": authors_report(
+            cards.get(cell["baseline"], {}), cell["dataset"], cell["variant"]
+        ),
         "recipe": json.dumps(record.get("recipe", {}), sort_keys=True),
         "digest": record.get("recipe_digest", "–"),
         "data": str(record.get("data_manifest_sha256", "–"))[:16],

@@ -93,7 +93,7 @@ def test_prepare_in_native_size_keeps_the_normalised_volume(phantom, tmp_path):
         np.testing.assert_array_equal(store.labels(case), raw.label)
         np.testing.assert_array_equal(store.native(case), raw.label)
     names = {path.name for path in (tmp_path / "s").iterdir()}
-    assert names == {"images.npy", "labels.npy", "cases.csv", "manifest.json"}
+    assert names == {"images.npy", "labels.npy", "cases.csv", "facts.csv", "manifest.json"}
 
 
 def test_prepare_refuses_files_that_are_not_those_of_the_list(raw, tmp_path):

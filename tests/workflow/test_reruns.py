@@ -21,6 +21,8 @@ from tests.workflow.test_workflow import (
 
 __all__ = ["undisturbed"]
 
+pytestmark = pytest.mark.extended
+
 TRAINER, STEP = "salstm/training/trainer.py", "salstm/training/step.py"
 LOSSES, DATASETS = "salstm/optimisation/losses.py", "salstm/data/datasets.py"
 AUGMENTS = "salstm/data/augment/recipes.py"
@@ -252,7 +254,6 @@ def test_what_decides_nothing_reruns_nothing(changed, name):
     assert changed[name] == []
 
 
-@pytest.mark.extended
 def test_snakemake_plans_what_an_edit_reruns(undisturbed, tmp_path):
     folder = tmp_path / "checkout"
     shutil.copytree(undisturbed, folder)
