@@ -212,7 +212,7 @@ def paper(text: str, name: str, url: str, version: str) -> dict[str, Any]:
         "authors": f"as {version} names it",
         "venue": "arXiv" if "arxiv" in link else "doi",
         "year": 2000 + int(number[1]) if number else "–",
-        "url": link,
+        "url": re.sub(r"^https?://(dx\.)?", "https://", link),
     }
 
 

@@ -5,6 +5,7 @@ Order of aggregation: the cases of each class, then the classes, then the seeds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,9 +133,10 @@ def _counts(rows: Frame, metrics: Sequence[str]) -> Frame:
 
 
 def _grid(part: Collected, dataset: str, metrics: Sequence[str]) -> Frame:
-    """All rows that a dataset's tables have, done or not."""
+    """All rows that a dataset's tables have, done or not; an imported network may have one variant alone."""
     classes = [*classes_of(dataset), MEAN]
-    cells = part.cells.drop_duplicates(["baseline", "variant"])[["baseline", "variant"]]
+    pairs = itertools.product(part.baselines(dataset), part.variants)
+    cells = pd.DataFrame(pairs, columns=["baseline", "variant"])
     axes = pd.MultiIndex.from_product([list(metrics), classes], names=["metric", "class"])
     return cells.merge(axes.to_frame(index=False), how="cross")
 
