@@ -70,15 +70,25 @@ def sweep(folder: Path) -> None:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a state dict as safetensors, whole or not at all.
+    """Write a state dict as safetensors, whole or not at all; what has two names is written under both.
 
     Raises:
         OSError: the disk is full, or cannot be written.
     """
     with replacing(path) as temporary, _said(path):
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary
-        )
+        save_file(_apart(weights), temporary)
+
+
+def _apart(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies in the CPU's memory, none inside another's: MONAI's DynUNet has each of its blocks twice."""
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, value in weights.items():
+        tensor = value.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in taken else tensor
+        taken.add(place)
+    return apart
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

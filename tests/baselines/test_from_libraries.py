@@ -14,6 +14,7 @@ import baselines
 from baselines import libraries as built
 from salstm import cli, config, contract, libraries
 from salstm.modules import attach
+from salstm.training import checkpoint
 
 pytestmark = [pytest.mark.extended, pytest.mark.filterwarnings("ignore::Warning")]
 
@@ -23,6 +24,7 @@ LINES = (
     "monai:AttentionUnet(channels=[8,16,32], strides=[2,2])",
     "monai:SwinUNETR(feature_size=12)",
     "monai:BasicUNet",
+    "monai:DynUNet(kernel_size=[3,3,3],strides=[1,2,2],upsample_kernel_size=[2,2])",
     "smp:Unet(encoder_name=resnet18)",
     "smp:UnetPlusPlus(encoder_name=mobilenet_v2)",
     "smp:DeepLabV3Plus(encoder_name=resnet18)",
@@ -56,6 +58,8 @@ def test_a_network_keeps_the_contract_plain_and_under_a_module(line, tmp_path):
     model = attach(network, "salstm", 4).eval()
     with torch.no_grad():
         assert model(torch.rand(1, 3, 1, 64, 64)).shape == (1, 4, 64, 64)
+    checkpoint.save_weights(tmp_path / "weights.safetensors", model.state_dict())
+    model.load_state_dict(checkpoint.load_weights(tmp_path / "weights.safetensors"))
     plain = baselines.build("any", in_channels=1, out_channels=4, image_size=64, source=source)
     assert card["counts"][0]["parameters"] == sum(p.numel() for p in plain.parameters())
     assert card["counts"][0]["macs"] > 1e6

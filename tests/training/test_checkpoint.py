@@ -66,3 +66,15 @@ def test_weights_that_are_not_complete_are_named(tmp_path, change):
     assert checkpoint.complete(path)
     path.write_bytes(change(path.read_bytes()))
     assert not checkpoint.complete(path)
+
+
+def test_what_has_two_names_is_kept_under_both(tmp_path):
+    """As MONAI's DynUNet, which refers to its blocks from two places."""
+    block = torch.nn.Linear(2, 3)
+    model = torch.nn.ModuleDict({"first": block, "second": torch.nn.Sequential(block)})
+    state = model.state_dict()
+    checkpoint.save_weights(tmp_path / "w.safetensors", {**state, "part": state["first.bias"][1:]})
+    loaded = checkpoint.load_weights(tmp_path / "w.safetensors")
+    assert torch.equal(loaded.pop("part"), block.bias[1:])
+    model.load_state_dict(loaded)
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())
