@@ -189,6 +189,7 @@ def most_at_once(log: Path) -> dict[str, int]:
     return most
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("visible", "gpus"), [("0,1", {"0", "1"}), ("GPU-1a2b-3c", {"GPU-1a2b-3c"})]
 )
@@ -199,6 +200,7 @@ def test_six_trainings_never_share_a_gpu(tmp_path, visible, gpus):
     assert most_at_once(tmp_path / "log") == dict.fromkeys(gpus, 1)
 
 
+@pytest.mark.extended
 def test_two_jobs_per_gpu_are_two_at_most(tmp_path):
     jobs = [command(tmp_path, "5", jobs=2) for _ in range(5)]
     assert [job.wait(120) for job in jobs] == [0] * 5

@@ -122,6 +122,7 @@ def test_every_section_is_there_and_every_link_inside_ends_somewhere(tmp_path):
     assert inside <= set(page.ids)
 
 
+@pytest.mark.extended
 def test_every_gap_is_named_with_its_reason_and_markup_is_escaped(tmp_path):
     text = build(tmp_path, Made(states=GAPS))
     words = Page(text).words
@@ -143,12 +144,14 @@ def test_nothing_done_still_makes_a_page(tmp_path):
     assert "No network has scores of plain and of a module yet." in page.words
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("phantoms", [[], ["acdc"]])
 def test_phantoms_are_said_to_be_phantoms(tmp_path, phantoms):
     words = Page(build(tmp_path, Made(), phantoms=phantoms)).words
     assert ("The data of ACDC are phantoms" in words) == bool(phantoms)
 
 
+@pytest.mark.extended
 def test_the_2d_wiring_is_said_where_it_applies(tmp_path):
     sentence = "The paper's own 2D wiring is not public."
     assert sentence in Page(build(tmp_path, Made())).words
@@ -156,6 +159,7 @@ def test_the_2d_wiring_is_said_where_it_applies(tmp_path):
     assert sentence not in other
 
 
+@pytest.mark.extended
 def test_one_seed_is_said(tmp_path):
     assert "One seed." in Page(build(tmp_path, Made(seeds=(3,)))).words
     assert "One seed." not in Page(build(tmp_path / "b", Made())).words
@@ -274,6 +278,7 @@ def test_a_page_without_claims_says_what_to_run(tmp_path):
     assert "Nothing is compared yet: run python -m salstm claims" in words
 
 
+@pytest.mark.extended
 def test_a_split_that_divides_groups_has_no_strict_numbers_and_the_page_says_why(tmp_path):
     place = tmp_path / "results/acdc"
     place.mkdir(parents=True)
@@ -399,6 +404,7 @@ def test_pictures_are_reached_from_the_table(tmp_path):
     assert "worst , Dice undefined" in page.words
 
 
+@pytest.mark.extended
 def test_a_grid_without_modules_says_so(tmp_path):
     words = Page(build(tmp_path, Made(variants=("plain",)))).words
     assert "This grid holds no module beside the plain networks" in words

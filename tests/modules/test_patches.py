@@ -80,7 +80,10 @@ def slow(head: nn.Module, features: Tensor, variant: str, size: float) -> Tensor
     return F.conv2d(torch.cat(found, 1), conv.get_parameter("weight"), conv.get_parameter("bias"))
 
 
-@pytest.mark.parametrize("variant", ["salstm", "lstmsa", "convlstm"])
+@pytest.mark.parametrize(
+    "variant",
+    ["salstm", *(pytest.param(one, marks=pytest.mark.extended) for one in ("lstmsa", "convlstm"))],
+)
 def test_the_logits_are_those_of_the_equations_patch_by_patch(variant):
     torch.manual_seed(1)
     model = attach(nn.Identity(), variant, 3, 1024, "patches").double().eval()
