@@ -10,7 +10,16 @@ from pathlib import Path
 import baselines
 import salstm
 from salstm import config as configuration
-from salstm import choices, columns, contract, devices, libraries, limits, provenance, recipes
+from salstm import (
+    choices,
+    columns,
+    contract,
+    devices,
+    libraries,
+    limits,
+    provenance,
+    recipes,
+)
 from salstm import vocabulary
 from salstm.cost import estimate as estimates
 from salstm.data import augment, datasets, own
