@@ -84,35 +84,35 @@ class TestRegion:
         assert math.isnan(told[0]["ece"])
 
 
-@pytest.mark.extended
-def test_monai_and_torchmetrics_on_200_random_maps():
+def monai_error(values: torch.Tensor, truth: torch.Tensor) -> float:
     from monai.metrics.calibration import CalibrationErrorMetric
 
+    metric = CalibrationErrorMetric(num_bins=15, metric_reduction="none")
+    metric(y_pred=values[None, None], y=truth[None, None].float())
+    return float(torch.as_tensor(metric.aggregate()))
+
+
+def torchmetrics_error(values: torch.Tensor, truth: torch.Tensor) -> float:
     functional = pytest.importorskip(
         "torchmetrics.functional.classification", reason="torchmetrics is no dependency of ours"
     )
-    generator, worst = np.random.default_rng(8), {"MONAI": 0.0, "torchmetrics": 0.0}
+    return float(functional.binary_calibration_error(values, truth.long(), n_bins=15))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("theirs", [monai_error, torchmetrics_error])
+def test_other_tools_on_200_random_maps(theirs):
+    generator, worst = np.random.default_rng(8), 0.0
     for number in range(200):
         shape = tuple(generator.integers(1, 24, 2 + number % 2))
         sharpness = generator.uniform(0.1, 8)
         values = 1 / (1 + np.exp(-sharpness * generator.standard_normal(shape)))
         values = values.astype(np.float32)
         truth = generator.random(shape) < generator.choice([0.0, 0.05, 0.5, 1.0])
-        ours = ece(binned(values, truth))
-        maps = torch.from_numpy(values), torch.from_numpy(truth)
-        metric = CalibrationErrorMetric(num_bins=15, metric_reduction="none")
-        metric(y_pred=maps[0][None, None], y=maps[1][None, None].float())
-        theirs = {
-            "MONAI": float(torch.as_tensor(metric.aggregate())),
-            "torchmetrics": float(
-                functional.binary_calibration_error(maps[0], maps[1].long(), n_bins=15)
-            ),
-        }
-        for name, value in theirs.items():
-            assert ours == pytest.approx(value, abs=2e-5), (number, name)
-            worst[name] = max(worst[name], abs(ours - value))
-    for name, value in worst.items():
-        sys.stdout.write(f"{name}: largest difference {value:.1e}\n")
+        ours, value = ece(binned(values, truth)), theirs(*map(torch.from_numpy, (values, truth)))
+        assert ours == pytest.approx(value, abs=2e-5), number
+        worst = max(worst, abs(ours - value))
+    sys.stdout.write(f"{theirs.__name__}: largest difference {worst:.1e}\n")
 
 
 @pytest.mark.parametrize("restore", ["labels", "logits"])
