@@ -100,6 +100,11 @@ def _forward(network: nn.Module, wanted: Mapping[str, Any], side: int) -> None:
 def _run(network: nn.Module, images: torch.Tensor, side: int) -> torch.Tensor:
     try:
         return network(images)
+    except ImportError as error:
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"it wants a package that is not installed: {text}; install it beside the suite's own"
+        ) from error
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,14 @@ ROOT = Path(__file__).parents[2]
 LINES = (
     "monai:SegResNet(init_filters=8)",
     "monai:AttentionUnet(channels=[8,16,32], strides=[2,2])",
-    "monai:SwinUNETR(feature_size=12)",
+    "monai:UNet(channels=[8,16],strides=[2])",
+    pytest.param(
+        "monai:SwinUNETR(feature_size=12)",
+        marks=pytest.mark.skipif(
+            find_spec("einops") is None,
+            reason="MONAI's transformers need einops, in no lock of ours",
+        ),
+    ),
     "monai:BasicUNet",
     "monai:DynUNet(kernel_size=[3,3,3],strides=[1,2,2],upsample_kernel_size=[2,2])",
     "smp:Unet(encoder_name=resnet18)",
@@ -161,3 +169,14 @@ def test_a_plan_stops_before_any_job(tmp_path):
     )
     assert "rule " not in said
     assert not (tmp_path / "results").exists()
+
+
+def test_a_package_that_a_network_wants_is_named(tmp_path, monkeypatch):
+    """MONAI imports some when a network first runs."""
+
+    def lacking(*_: object) -> None:
+        raise ImportError("import from einops (No module named 'einops').")
+
+    monkeypatch.setattr("monai.networks.nets.BasicUNet.forward", lacking)
+    (one,) = examined(tmp_path, "monai:BasicUNet").values()
+    assert "wants a package that is not installed: import from einops" in one["problems"][0]
