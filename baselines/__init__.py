@@ -65,8 +65,9 @@ def card(name: str) -> dict[str, Any]:
 
 def register(cards: Mapping[str, Mapping[str, Any]]) -> None:
     """Make the cards of networks that libraries bring known; ``salstm.contract`` makes them."""
-    LIBRARY_CARDS.update({name: dict(one) for name, one in cards.items()})
-    card.cache_clear()
+    if cards:
+        LIBRARY_CARDS.update({name: dict(one) for name, one in cards.items()})
+        card.cache_clear()
 
 
 def check_size(name: str, height: int, width: int) -> None:

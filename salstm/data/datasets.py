@@ -231,7 +231,7 @@ def reader(name: str, raw: Path | str | None = None) -> Reader:
     return next((one for one in readers if _holds(one, raw)), readers[0])
 
 
-def raw_manifest(name: str, raw: Path | str, threads: int = 4) -> dict[str, dict[str, Any]]:
+def raw_manifest(name: str, raw: Path | str, threads: int = 1) -> dict[str, dict[str, Any]]:
     """List the raw files that the cases are made of.
 
     Args:

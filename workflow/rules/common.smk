@@ -359,7 +359,7 @@ def folders_of(wildcards, input):
 
 # Snakemake asks for the parameters of a function at each of its calls, of these for every training several times.
 for each in (
-    *(training_options, recipe_of, code_of_training, weights_of),
+    *(training_options, recipe_of, code_of_training, weights_of, chosen_of),
     *(memory_of, minutes_of_training, minutes_of_prediction),
 ):
     each.__signature__ = inspect.signature(each)

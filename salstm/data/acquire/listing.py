@@ -46,7 +46,7 @@ def write(path: Path, dataset: str, raw: Path, changes: str = NONE) -> None:
     before = _stats(
         raw, (one.relative_to(raw).as_posix() for one in datasets.reader(dataset, raw).files(raw))
     )
-    files = datasets.raw_manifest(dataset, raw)
+    files = datasets.raw_manifest(dataset, raw, threads=4)
     if changed := [name for name in files if _stat(raw / name) != before.get(name)]:
         raise ValueError(
             f"{raw / changed[0]}: changed while it was read; run the same command again"

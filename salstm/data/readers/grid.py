@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from salstm.data.readers.orientation import codes_of
 
 log = logging.getLogger(__name__)
 
@@ -118,22 +119,12 @@ def _chosen(
 def _compare_axes(path: Path, sform: np.ndarray, qform: np.ndarray | None) -> None:
     if qform is None:
         return
-    first, second = (_axes(one[:3, :3].astype(float).tobytes()) for one in (sform, qform))
+    first, second = codes_of(sform), codes_of(qform)
     if first != second:
         log.warning(
             "%s: its sform says that the axes are %s, its qform %s; the sform is used",
             *(path, first, second),
         )
-
-
-@lru_cache(maxsize=1024)
-def _axes(turn: bytes) -> str:
-    """The codes of the axes of nine float64: a patient's files share them, and each costs a millisecond."""
-    from nibabel import orientations
-
-    affine = np.eye(4)
-    affine[:3, :3] = np.frombuffer(turn).reshape(3, 3)
-    return "".join(map(str, orientations.aff2axcodes(affine)))
 
 
 def _invertible(affine: np.ndarray) -> bool:

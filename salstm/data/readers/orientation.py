@@ -10,6 +10,7 @@ swapped and reversed, never interpolated, so the way back is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,14 @@ def canonical(
     }
     x, y, z = (sides[axis] for axis in range(3))
     voxels = orientations.apply_orientation(array, turn)
-    codes = "".join(str(code) for code in orientations.aff2axcodes(affine))
-    return Oriented(np.transpose(voxels, (2, 1, 0)), (z, y, x), turned, codes)
+    return Oriented(np.transpose(voxels, (2, 1, 0)), (z, y, x), turned, codes_of(affine))
+
+
+def codes_of(affine: np.ndarray) -> str:
+    """Where an affine's axes point, like ``RAS``, each by its nearest axis of the patient."""
+    from nibabel import orientations
+
+    return "".join(map(str, orientations.ornt2axcodes(_stored(_turning(affine)))))
 
 
 def affine_of(codes: str, spacing_mm: tuple[float, ...]) -> np.ndarray:
@@ -110,7 +117,7 @@ def _turn(affine: np.ndarray, *, back: bool) -> Any:
     """Nibabel's transform of axes between the affine's and LPS."""
     from nibabel import orientations
 
-    stored = orientations.io_orientation(affine)
+    stored = _stored(_turning(affine))
     if np.isnan(stored).any():
         raise ValueError(
             f"affine {np.asarray(affine).tolist()}: an axis points nowhere; an invertible affine "
@@ -118,3 +125,20 @@ def _turn(affine: np.ndarray, *, back: bool) -> Any:
         )
     ours = orientations.axcodes2ornt(AXES)
     return orientations.ornt_transform(*((ours, stored) if back else (stored, ours)))
+
+
+def _turning(affine: np.ndarray) -> bytes:
+    """What of an affine turns and stretches, as something that can be looked up."""
+    return np.asarray(affine, dtype=float)[:3, :3].tobytes()
+
+
+@lru_cache(maxsize=1024)
+def _stored(turning: bytes) -> np.ndarray:
+    """Nibabel's orientation of an affine: a patient's files share theirs, and each costs a millisecond."""
+    from nibabel import orientations
+
+    affine = np.eye(4)
+    affine[:3, :3] = np.frombuffer(turning).reshape(3, 3)
+    found = orientations.io_orientation(affine)
+    found.flags.writeable = False
+    return found
