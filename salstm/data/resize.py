@@ -14,9 +14,7 @@ import numpy as np
 
 _BLOCK = 32  # rows of the result of one product
 _NOTHING = 1e-18  # weights below it are left out: rounding alone is larger
-_AT_ONCE = (
-    2**19
-)  # values (4 MiB) made float64 at once, columns by columns; not for each band: the bands overlap
+_AT_ONCE = 2**20  # values (8 MiB) made float64 once, not for each band: the bands overlap
 
 
 def resize(array: np.ndarray, height: int, width: int, order: int) -> np.ndarray:
@@ -80,8 +78,7 @@ def on_grid(
     depth, rows, columns, _ = image.shape
     narrow = _along_rows(image.reshape(depth, rows, columns * 3), size, 3)
     planes = np.moveaxis(narrow.reshape(depth, size, columns, 3), -1, 1)  # (D, 3, size, W)
-    resized = _along_columns(planes, size, 3)
-    np.clip(np.rint(resized, out=resized), 0, 255, out=resized)
+    resized = np.clip(np.rint(_along_columns(planes, size, 3)), 0, 255)
     return np.moveaxis(resized, 1, -1).astype(np.uint8, order="C"), labels
 
 
@@ -110,15 +107,13 @@ def _positions(old: int, new: int) -> np.ndarray:
 def _along_rows(array: np.ndarray, height: int, order: int) -> np.ndarray:
     """Resize the last axis but one: ``(..., H, W)`` of any type to float64 ``(..., height, W)``."""
     result = np.empty((*array.shape[:-2], height, array.shape[-1]))
-    pieces = 1 if array.dtype == np.float64 else 1 + array.size // _AT_ONCE
-    step = -(-array.shape[-1] // pieces)
-    for left in range(0, array.shape[-1], step):
-        columns = array[..., left : left + step].astype(np.float64, copy=False)
-        first = 0
-        for reach, block in _blocks(array.shape[-2], height, order):
-            rows = slice(first, first + len(block))
-            np.matmul(block, columns[..., reach, :], out=result[..., rows, left : left + step])
-            first += len(block)
+    if array.size <= _AT_ONCE:
+        array = array.astype(np.float64, copy=False)
+    first = 0
+    for reach, block in _blocks(array.shape[-2], height, order):
+        rows = array[..., reach, :].astype(np.float64, copy=False)
+        np.matmul(block, rows, out=result[..., first : first + len(block), :])
+        first += len(block)
     return result
 
 

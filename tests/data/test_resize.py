@@ -97,7 +97,7 @@ def test_a_band_that_scipy_finds_outside_is_0():
     assert (result[:, -1] == 0).all()
 
 
-@pytest.mark.parametrize("at_once", [2, 2**15, 2**30])
+@pytest.mark.parametrize("at_once", [0, 2**30])
 def test_colours_are_resized_plane_by_plane_then_rounded_once(monkeypatch, at_once):
     monkeypatch.setattr(module, "_AT_ONCE", at_once)
     image = np.random.default_rng(5).integers(0, 256, (1, 1100, 37, 3), dtype=np.uint8)
