@@ -244,6 +244,10 @@ def test_a_broken_cell_does_not_stop_the_others_and_the_report_names_it(folder):
     # The report that is there is no reason to leave it at that.
     planned = snakemake(folder, "-n")
     assert "results/tiny/acdc/dwunet/plain/seed0/run.json" in planned.stdout + planned.stderr
+    # As the README has it: the counts alone.
+    counts = snakemake(folder, "-n", "--quiet", "rules").stdout
+    assert "\ntrain " in counts
+    assert "run.json" not in counts
 
 
 def test_the_whole_run_ends_with_a_report_and_a_second_one_has_nothing_to_do(folder):
