@@ -11,6 +11,8 @@ CELL = IDENTITY[:3]
 """Dataset, network and variant: a cell of the comparison, over its seeds."""
 TEXT = (*CELL, "selection", "case", "group", "class")
 """Columns of names, which are no numbers and never undefined: a case may be called 001 or NA."""
+SUBGROUP = "by_"
+"""What columns begin with whose cells name a subgroup; of a case that is in none they are empty."""
 SCORE_KEYS = (*IDENTITY, "selection", "scope", "case", "group", "class")
 """What names a row of scores.csv, in the order of sorting."""
 VOXELS = ("reference_voxels", "prediction_voxels", "tp", "fp", "fn")
@@ -193,10 +195,15 @@ JUDGED = ("comparisons", "claims", "ranking", "shares", "pairs")
 """What ``claims`` writes beside."""
 
 
+def is_text(name: str) -> bool:
+    """Whether a column's cells are names, which may be called 001 or NA."""
+    return name in TEXT or name.startswith(SUBGROUP)
+
+
 def chosen(there: Iterable[str]) -> list[str]:
     """Those of a table's columns that a configuration asked for, in their order."""
     known = set(there)
-    subgroups = sorted(name for name in known if name.startswith("by_"))
+    subgroups = sorted(name for name in known if name.startswith(SUBGROUP))
     return [*(name for name in CHOSEN if name in known), *subgroups]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salstm.columns import TEXT
+from salstm import columns
 
 _UNDEFINED = ("", "nan", "NaN", "NA")
 
@@ -97,12 +97,13 @@ def write_csv(path: Path, frame: Any) -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_csv(path: Path, text: Iterable[str] = TEXT) -> Any:
+def read_csv(path: Path, text: Iterable[str] = ()) -> Any:
     """Read a table that this suite wrote, as a pandas frame.
 
     Args:
         path: the table.
-        text: columns whose cells are taken as they stand, if the table has them; only an empty one is undefined.
+        text: columns whose cells are taken as they stand, beside those of ``salstm.columns.is_text``; only an empty
+            one is undefined.
 
     Raises:
         FileNotFoundError: no such file.
@@ -110,11 +111,11 @@ def read_csv(path: Path, text: Iterable[str] = TEXT) -> Any:
     """
     import pandas as pd
 
-    text = set(text)
     try:
         names = pd.read_csv(path, nrows=0).columns
-        undefined = {name: [""] if name in text else list(_UNDEFINED) for name in names}
-        types: Any = {name: str for name in names if name in text}
+        words = {*text, *filter(columns.is_text, names)}
+        undefined = {name: [""] if name in words else list(_UNDEFINED) for name in names}
+        types: Any = {name: str for name in names if name in words}
         return pd.read_csv(path, dtype=types, na_values=undefined, keep_default_na=False)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -117,7 +117,13 @@ def test_names_are_text_and_numbers_are_numbers(tmp_path):
     """Whatever a case is called; pandas by itself reads the first two as undefined and the next two as numbers."""
     numbers = [0.1 + 0.2, float("nan"), 3, 1e300, 0, -1, 2, float("inf"), 5, 6]
     written = pd.DataFrame(
-        {"case": NAMES, "group": NAMES[::-1], "dice": numbers, "seed": range(10)}
+        {
+            "case": NAMES,
+            "group": NAMES[::-1],
+            "dice": numbers,
+            "seed": range(10),
+            "by_site": NAMES,
+        }
     )
     files.write_csv(tmp_path / "a.csv", written)
     pd.testing.assert_frame_equal(files.read_csv(tmp_path / "a.csv"), written)

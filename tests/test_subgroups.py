@@ -173,3 +173,11 @@ def test_tables_and_figure_show_each_subgroup_with_its_n(tmp_path):
     assert "diagnosis: DCM 1, NOR 2" in entry["alt"]
     assert "n = 2" in (tmp_path / "subgroups-acdc.svg").read_text()
     assert figure.draw(data, "acdc", ("phase",), "dice", tmp_path) is None
+
+
+def test_a_subgroup_may_be_called_NA_or_by_a_number(tmp_path):
+    """Cases in no subgroup have an empty cell; beside them pandas would read 01 and 02 as 1.0 and 2.0."""
+    rows = [{"scope": "native", "by_site": name} for name in ("NA", "02", "01", "nan", None, "02")]
+    pd.DataFrame(rows).to_csv(tmp_path / "scores.csv", index=False)
+    found = subgroups.read(read_csv(tmp_path / "scores.csv"), "site")
+    assert {level: len(part) for level, part in found} == {"01": 1, "02": 2, "NA": 1, "nan": 1}

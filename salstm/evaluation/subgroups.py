@@ -79,10 +79,10 @@ def labelled(
         }.get(kind, lambda kind=kind: _of_facts(scores, known, kind))
         column = levels()
         if column is not None:
-            found[f"by_{kind}"] = column
+            found[f"{columns.SUBGROUP}{kind}"] = column
         elif kind not in SUBGROUPS:
             log.warning("subgroup %s: no column of that name is known of %s", kind, dataset)
-    if "by_size" in found:
+    if f"{columns.SUBGROUP}{SIZE}" in found:
         found[columns.SIZE] = scores["reference_voxels"] * scores["case"].map(dict(voxels))
     return scores.assign(**found)
 
@@ -120,10 +120,11 @@ def read(rows: Any, kind: str) -> Iterator[tuple[str, Any]]:
             if len(chosen):
                 yield level, chosen.assign(scope="native")
         return
-    if f"by_{kind}" not in rows:
+    column = f"{columns.SUBGROUP}{kind}"
+    if column not in rows:
         return
     native = rows[rows["scope"] == "native"]
-    levels = native[f"by_{kind}"].dropna().astype(str)
+    levels = native[column].dropna().astype(str)
     for level in LEVELS.get(kind) or sorted(levels.unique()):
         chosen = native.loc[levels[levels == level].index]
         if len(chosen):
