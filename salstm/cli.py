@@ -158,12 +158,14 @@ def score(args: argparse.Namespace) -> None:
 
 def import_predictions(args: argparse.Namespace) -> None:
     """Score a folder of label files that another program wrote, as a network of a run."""
-    from salstm import jobs
+    from salstm import choices, jobs
+    from salstm.vocabulary import Identity
 
-    keys = ("variant", "seed", "names", "axes")
-    options = {key: getattr(args, key) for key in keys}
-    place = jobs.import_predictions(args.dataset, args.folder, args.results, args.name, **options)
-    log.info("%s; to see it in a report: python -m salstm reanalyze %s", place, args.results)
+    chosen = choices.of(_checked(args.config), args.dataset)
+    theirs = Identity(args.dataset, args.name, args.variant, args.seed)
+    options = {"names": args.names, "axes": args.axes, "chosen": chosen}
+    place = jobs.import_predictions(theirs, args.folder, args.results, **options)
+    log.info("%s; snakemake shows it in the run's report", place)
 
 
 def bounds(args: argparse.Namespace) -> None:

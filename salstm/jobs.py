@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 from salstm.vocabulary import IDENTITY, SELECTIONS
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from torch import nn
 
+    from salstm.data.store import Store
+    from salstm.evaluation.look import Chosen
     from salstm.modules.wrapper import Attached
     from salstm.recipes import Recipe
     from salstm.segmentation.run import Request
     from salstm.training.machine import Machine
     from salstm.training.trainer import State
+    from salstm.vocabulary import Identity
 
     Build = Callable[..., nn.Module]
     """Builds a network: ``(in_channels=, out_channels=, image_size=, **options)``, as ``baselines.build`` does."""
@@ -338,7 +342,7 @@ def score(
     import numpy as np
 
     from salstm.data.store import Store
-    from salstm.evaluation import scoring, subgroups
+    from salstm.evaluation import scoring
     from salstm.evaluation.calibration import joined
     from salstm.evaluation.look import Chosen
     from salstm.files import read_json, write_csv
@@ -357,35 +361,39 @@ def score(
     asked = Chosen(**(chosen or {}))
     scores = scoring.score(labels, store, *known, **options, chosen=asked)
     scores = joined(scores, predictions) if "ece" in asked.metrics else scores
-    if asked.subgroups:
-        sizes = {one.id: scoring.voxel(one) for one in store.split("test")}
-        dataset = record["identity"]["dataset"]
-        scores = subgroups.labelled(scores, asked.subgroups, cases, dataset, sizes)
-    write_csv(out, scores)
+    write_csv(out, _in_subgroups(scores, asked, store, cases, record["identity"]["dataset"]))
+
+
+def _in_subgroups(
+    scores: pd.DataFrame, asked: Chosen, store: Store, cases: Path, dataset: str
+) -> pd.DataFrame:
+    """Scores of test cases with the columns of the subgroups that are asked for."""
+    from salstm.evaluation import scoring, subgroups
+
+    if not asked.subgroups:
+        return scores
+    voxels = {one.id: scoring.voxel(one) for one in store.split("test")}
+    return subgroups.labelled(scores, asked.subgroups, cases, dataset, voxels)
 
 
 def import_predictions(
-    dataset: str,
+    theirs: Identity,
     folder: Path,
     results: Path,
-    name: str,
     *,
-    variant: str = "plain",
-    seed: int = 0,
     names: Path | None = None,
     axes: str | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Path:
     """Score label files that another program wrote, as a network of a run.
 
     Args:
-        dataset: its name.
+        theirs: dataset, the name of what made them, as tables print it after ``imported-``, variant and seed.
         folder: a file for each tested case: volumes as NIfTI, or pictures; in the image's own size.
         results: results/<name> of the run, for the prepared cases; gets the cell.
-        name: of what made them, as tables print it after ``imported-``.
-        variant: plain, or the module that they were made with.
-        seed: of the training that made them.
         names: a CSV file with columns file and case, where files are not called as their cases.
         axes: where the axes of volumes point whose header does not say, like 'LPS'.
+        chosen: as for ``score``; what needs probabilities is undefined.
 
     Returns:
         The cell's folder: ``scores.csv``, a ``history.csv`` without rows, ``run.json`` with the files' hashes.
@@ -405,20 +413,24 @@ def import_predictions(
     from salstm.data.readers.npy import sha256
     from salstm.data.store import Store
     from salstm.evaluation import outside
+    from salstm.evaluation.look import Chosen
     from salstm.files import write_csv, write_json
     from salstm.publication.members import checked_name
-    from salstm.vocabulary import IMPORTED, VARIANTS, Identity, check
+    from salstm.vocabulary import IMPORTED, VARIANTS, check
 
+    dataset = theirs.dataset
     entry = datasets.DATASETS[datasets.check(dataset)]
-    check("variant", variant, VARIANTS)
-    cell = Identity(dataset, f"{IMPORTED}-{checked_name('name', name)}", variant, seed)
+    check("variant", theirs.variant, VARIANTS)
+    cell = theirs._replace(baseline=f"{IMPORTED}-{checked_name('name', theirs.baseline)}")
     place = cell.folder(results)
     if place.exists():
         raise FileExistsError(f"{place}: is there; name another seed, or remove it")
     cases = results / dataset / "cases"
     store = Store(cases)
     files = outside.listed(folder, store.split("test"), names)
-    scores = outside.score(files, store, entry, cell._asdict(), axes)
+    asked = Chosen(**(chosen or {}))
+    scores = outside.score(files, store, entry, cell._asdict(), axes, asked)
+    scores = _in_subgroups(scores, asked, store, cases, dataset)
     record = {
         "identity": cell._asdict(),
         IMPORTED: {

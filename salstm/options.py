@@ -200,6 +200,10 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--name": {"required": True, "help": "of what made them; tables print imported-<name>"},
         "--variant": {"default": PLAIN, "help": ", ".join(VARIANTS)},
         "--seed": {"type": int, "default": 0, "help": "of the training that made them"},
+        "--config": {
+            **CONFIG["--config"],
+            "help": "the files that the run was made with: which metrics and subgroups its cells have",
+        },
         "--names": {"type": Path, "help": "CSV with columns file, case; default: called as cases"},
         "--axes": {
             "type": word_or_null,

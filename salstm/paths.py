@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from salstm.vocabulary import ATTENTION, Identity, cells, folds_of
+from salstm.vocabulary import ATTENTION, IMPORTED, Identity, cells, folds_of
 
 SPLITS = Path(__file__).parent / "data" / "splits"
 
@@ -59,6 +59,21 @@ class Paths:
             "seeds": self.config["seeds"],
             "folds": {one: count for one, count in self.folds.items() if one in chosen},
         }
+
+    def imported(self, edition: str) -> list[Identity]:
+        """The cells of a report that another program predicted: ``import-predictions`` has left their scores."""
+        found = []
+        for dataset in self.datasets(edition):
+            place = Path(self.results, dataset)
+            for path in sorted(place.glob(f"{IMPORTED}-*/*/seed*/scores.csv")):
+                baseline, variant, seed = path.parts[-4:-1]
+                found.append(Identity(dataset, baseline, variant, int(seed.removeprefix("seed"))))
+        return found
+
+    def of_imported(self, edition: str, *files: str) -> list[str]:
+        """Files of every such cell."""
+        folders = [self._folder(cell) for cell in self.imported(edition)]
+        return [f"{folder}/{file}" for folder in folders for file in files]
 
     def of_datasets(self, edition: str, file: str) -> list[str]:
         """A file of every dataset of a report."""

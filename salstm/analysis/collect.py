@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pandas as pd
 from salstm import columns
 from salstm.columns import COLUMNS
 from salstm.files import read_csv, read_json, write_csv, write_json
-from salstm.vocabulary import IDENTITY, Identity, cells
+from salstm.vocabulary import IDENTITY, IMPORTED, Identity, cells
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ def collect(results: Path, grid: dict[str, Any], out: Path) -> None:
         place = identity.folder(results)
         keys = identity.trainings(grid.get("folds", {}).get(identity.dataset, 0))
         state, reason = _state(place, [results / key for key in keys])
+        if state == "done" and (stale := _stale(place, results / identity.dataset / "cases")):
+            state, reason = "failed", stale
         if state == "done":
             try:
                 scored = _scores(place / "scores.csv")
@@ -108,6 +111,17 @@ def _cell(
         "recipe": facts.get("recipe_digest"),
         "command": facts.get("command"),
     }
+
+
+def _stale(place: Path, cases: Path) -> str:
+    """Why the scores of an imported cell do not count: no rule scores it again when the cases have changed."""
+    record, manifest = _known(place), cases / "manifest.json"
+    if not record.get(IMPORTED) or not manifest.is_file():
+        return ""
+    now = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    if record.get("data_manifest_sha256") == now:
+        return ""
+    return "imported before the cases were prepared again; remove its folder and import it again"
 
 
 def _made_up(listed: Path) -> bool:

@@ -22,6 +22,7 @@ from salstm.data.readers.labels import as_labels
 from salstm.data.splits import divided
 from salstm.data.store import Store
 from salstm.evaluation import scoring
+from salstm.evaluation.look import NOTHING, Chosen
 from salstm.vocabulary import SELECTIONS
 
 ENDINGS = (".nii.gz", ".nii", *pictures.ENDINGS)
@@ -101,23 +102,26 @@ def score(
     dataset: Dataset,
     identity: Mapping[str, Any],
     axes: str | None = None,
+    chosen: Chosen = NOTHING,
 ) -> pd.DataFrame:
     """Measure every file under every scope: a table as of ``salstm.evaluation.scoring.score``.
 
-    There is one set of labels: the rows of all selections are the same.
+    There is one set of labels: the rows of all selections are the same. What is chosen beyond is measured as of our
+    own predictions, but for what needs probabilities, which is undefined.
 
     Raises:
         ValueError: as in ``read``.
     """
     fixed = {**identity, "divided_groups": len(divided(store.cases))}
-    rows = []
-    for case in store.split("test"):
+    cases, rows = store.split("test"), []
+    chosen = scoring.with_thirds(chosen, store, cases, dataset.classes)
+    for case in cases:
         labels = read(files[case.id], case, dataset, axes)
-        for view in scoring.views(store, case):
+        for view in scoring.asked_views(store, case, identity["dataset"], chosen):
             key = {"scope": view.scope, "case": case.id, "group": case.group}
-            for row in scoring.measured(labels, view, dataset.classes, scoring.TOLERANCE):
+            for row in scoring.measured(labels, view, dataset.classes, scoring.TOLERANCE, chosen):
                 rows += [{**fixed, "selection": one, **key, **row} for one in SELECTIONS]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS["scores"]))
+    frame = pd.DataFrame(rows, columns=[*COLUMNS["scores"], *scoring.added(chosen)])
     return frame.sort_values(list(SCORE_KEYS), ignore_index=True)
 
 

@@ -103,9 +103,7 @@ def score(
     chosen = with_thirds(chosen, store, [cases[one] for one in identifiers], classes)
     for identifier in identifiers:
         case = cases[identifier]
-        looks = views(store, case)
-        if subgroups.POSITION in chosen.subgroups and identity["dataset"] in subgroups.STACKED:
-            looks += positions(looks[-1])
+        looks = asked_views(store, case, identity["dataset"], chosen)
         for selection, labels in predictions.items():
             prediction = _checked(labels[identifier], case, len(classes), selection)
             processed = POSTPROCESSES[postprocess](prediction)
@@ -261,6 +259,14 @@ def views(store: Source, case: Case) -> list[View]:
         found.append(View("inner", inner, labels[inner], ones, voxels))
     grid = (spacing, "mm") if known else (ones, voxels)
     return [*found, View("native", every, store.native(case), *grid)]
+
+
+def asked_views(store: Source, case: Case, dataset: str, chosen: Chosen) -> list[View]:
+    """As ``views``, with the parts of a volume where they are asked for and the dataset has them."""
+    looks = views(store, case)
+    if subgroups.POSITION in chosen.subgroups and dataset in subgroups.STACKED:
+        looks += positions(looks[-1])
+    return looks
 
 
 def added(chosen: Chosen) -> list[str]:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from salstm import jobs
+from salstm.analysis import collect
 from salstm.data import datasets, phantoms
 from salstm.data.store import Store
 from salstm.files import read_json
@@ -62,7 +63,8 @@ def copied(home: Path, tmp_path: Path) -> Path:
 
 
 def imported(home: Path, **options) -> pd.DataFrame:
-    jobs.import_predictions("acdc", home / "made", home / "run", "other", **options)
+    theirs = CELL._replace(baseline="other")
+    jobs.import_predictions(theirs, home / "made", home / "run", **options)
     return pd.read_csv(CELL.folder(home / "run") / "scores.csv")
 
 
@@ -111,7 +113,7 @@ def test_files_that_are_stored_otherwise_score_alike(copied):
 
 
 def test_the_cell_says_where_it_is_from(copied):
-    scores = imported(copied, variant="plain", seed=0)
+    scores = imported(copied)
     assert set(scores["selection"]) == {"last", "best_val", "best_test"}
     assert set(scores["scope"]) == {"stored", "inner", "native"}
     record = read_json(CELL.folder(copied / "run") / "run.json")
@@ -121,6 +123,46 @@ def test_the_cell_says_where_it_is_from(copied):
     assert completeness.imported({"other": {"identity": record["identity"]}}) == []
     with pytest.raises(FileExistsError, match="imported-other/plain/seed0: is there"):
         imported(copied)
+
+
+def test_a_cell_of_cases_that_are_prepared_anew_does_not_count(copied):
+    imported(copied)
+    grid = {"grid": {"acdc": []}, "variants": ["plain"], "seeds": [0], "imported": [list(CELL)]}
+    for change, state in (("", "done"), (" ", "failed")):
+        manifest = copied / "run/acdc/cases/manifest.json"
+        manifest.write_text(manifest.read_text() + change)
+        collect.collect(copied / "run", grid, copied / "collected")
+        cells: Any = pd.read_csv(copied / "collected/cells.csv")
+        assert cells["state"].tolist() == [state]
+        assert ("import it again" in str(cells["reason"][0])) == (state == "failed")
+
+
+def test_what_the_configuration_asks_for_is_measured_as_of_trained_cells(home, copied):
+    """A copy of the references is right by every metric; the columns that every table has stay as they are."""
+    before: Any = imported(copied)
+    shutil.rmtree(CELL.folder(copied / "run"))
+    asked = {
+        "metrics": ["nsd", "object_f1", "recall_small", "ece"],
+        "tolerances": {"RV": 1.0, "MYO": 2.0, "LV": 3.0},
+        "unit": "mm",
+        "subgroups": ["phase", "position", "size"],
+    }
+    after: Any = imported(copied, chosen=asked)
+    whole = after[~after["scope"].str.startswith("position")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(whole[list(before.columns)], before)
+    assert {"position:basal", "position:mid", "position:apical"} < set(after["scope"])
+    assert {*after["by_phase"]} == {"ED", "ES"}
+    assert (after["by_phase"] == after["case"].str.rpartition("_")[2]).all()
+    native = after[after["scope"] == "native"]
+    assert dict(zip(native["class"], native["nsd_tolerance"], strict=True)) == asked["tolerances"]
+    assert native["nsd"].between(0.1, 0.99).all()
+    assert native["recall_small"].notna().any()
+    assert after["ece"].isna().all()  # of labels alone no probability is known
+    shutil.rmtree(CELL.folder(copied / "run"))
+    for case, path in references(home).items():
+        shutil.copy(path, copied / f"made/{case}.nii.gz")
+    perfect = imported(copied, chosen=asked).query("scope == 'native'")
+    assert set(perfect["nsd"]) == set(perfect["object_f1"]) == {1.0}
 
 
 def test_other_names_are_listed(copied):

@@ -228,6 +228,21 @@ def test_options_of_the_machine_reach_the_training_and_rerun_nothing(prepared, u
 
 
 @pytest.mark.extended
+def test_imported_cells_are_collected_into_the_workflows_report(folder):
+    place = folder / "results/tiny/acdc/imported-other/salstm/seed3"
+    place.mkdir(parents=True)
+    for name in ("scores.csv", "history.csv", "run.json"):
+        (place / name).write_text("")
+    planned = snakemake(folder, "-n", "-p", "results/tiny/collected/tiny/cells.csv")
+    collect = next(one for one in planned.stdout.splitlines() if "salstm collect" in one)
+    assert '"imported": [["acdc", "imported-other", "salstm", 3]]' in collect
+    assert "imported-other/salstm/seed3/scores.csv" in planned.stdout
+    claims = snakemake(folder, "-n", "-p", "results/tiny/collected/tiny/claims.csv").stdout
+    judged = next(one for one in claims.splitlines() if "salstm claims" in one)
+    assert '"imported"' not in judged  # they are in no comparison
+
+
+@pytest.mark.extended
 def test_a_broken_cell_does_not_stop_the_others_and_the_report_names_it(folder):
     recipes = {
         "networks": {"unet": {"size": 32}, "dwunet": {"size": 32, "optimizer": {"lr": 1e30}}},

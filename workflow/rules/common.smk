@@ -328,8 +328,10 @@ def code_of_stack(wildcards):
 
 
 def grid_of(wildcards):
-    """The cells that a report covers, as one line of JSON."""
-    return json.dumps(PATHS.grid(wildcards.edition))
+    """The cells that a report covers, and those imported beside them, as one line of JSON."""
+    imported = PATHS.imported(wildcards.edition)
+    beside = {vocabulary.IMPORTED: imported} if imported else {}
+    return json.dumps(PATHS.grid(wildcards.edition) | beside)
 
 
 def of_datasets(file):

@@ -26,6 +26,7 @@ rule collect:
     input:
         of_cells("scores.csv"),
         of_trainings("history.csv", "run.json"),
+        lambda w: PATHS.of_imported(w.edition, "scores.csv", "history.csv", "run.json"),
         lambda w: PATHS.of_networks(w.edition, "cost.csv"),
         lambda w: PATHS.stacks(w.edition),
         of_datasets("bounds.csv"),
