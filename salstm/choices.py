@@ -42,9 +42,6 @@ def of(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
 def problems(config: Mapping[str, Any]) -> Iterator[str]:
     """What the schema does not see of the choices."""
     statistics = config["statistics"]
-    for name in statistics["exploratory"]:
-        if name in statistics["metrics"]:
-            yield f"statistics.exploratory: {name} is in statistics.metrics too; a metric is tested or explored"
     own = any("classes" in block for block in config["datasets"].values())
     for name in statistics["subgroups"]:
         if name not in SUBGROUPS and not own:

@@ -90,6 +90,10 @@ def checked(
         problems = [*recipes.problems(filled, accepts), *choices.problems(filled)]
     if problems:
         raise ConfigError("config.yaml (or what was laid over it):\n  " + "\n  ".join(problems))
+    statistics = filled["statistics"]
+    # What is tested is not explored, also where config.yaml explores it and what is laid over tests it.
+    explored = (one for one in statistics["exploratory"] if one not in statistics["metrics"])
+    statistics["exploratory"] = list(explored)
     if most := filled["limit"]:
         for block in filled["datasets"].values():
             block["split"] = {**block["split"], LIMIT: most}
