@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from salstm.vocabulary import ATTENTION, IMPORTED, Identity, cells, folds_of
 
+RELEASED_ON = "mtunet"
 SPLITS = Path(__file__).parent / "data" / "splits"
+
+
+def stacked_of(networks: Sequence[str]) -> str:
+    """The network of a dataset's grid whose modules are stacked: the authors' own, or the first."""
+    return RELEASED_ON if RELEASED_ON in networks else networks[0]
 
 
 class Paths:
@@ -113,12 +119,8 @@ class Paths:
         return [f"{self.results}/{key}" for key in keys]
 
     def stacked(self, dataset: str) -> tuple[str, list[str]]:
-        """The network whose trained modules are stacked, and its modules; none if the grid has none with attention.
-
-        It is the one that the authors released their modules on, or the dataset's first.
-        """
-        chosen = self.config["grid"][dataset]
-        network = "mtunet" if "mtunet" in chosen else chosen[0]
+        """The network whose trained modules are stacked, and its modules; none if the grid has none with attention."""
+        network = stacked_of(self.config["grid"][dataset])
         return network, [one for one in self.config["variants"] if one in ATTENTION]
 
     def stacks(self, edition: str) -> list[str]:

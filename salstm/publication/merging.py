@@ -11,6 +11,7 @@ from typing import Any
 
 from salstm import limits
 from salstm.files import write_csv
+from salstm.paths import stacked_of
 from salstm.publication import tallies
 from salstm.publication.members import CLAIMS, RESULTS, TEXTS
 from salstm.publication.sources import Publication
@@ -58,7 +59,9 @@ def merge(
             write_csv(chosen[part], table)
         else:
             chosen |= _chosen(part, holders, duplicates)
-    return Publication(" + ".join(one.origin for one in found), _said(found, paper), chosen)
+    said = _said(found, paper)
+    _keep_one_stack(chosen, said["grid"]["grid"])
+    return Publication(" + ".join(one.origin for one in found), said, chosen)
 
 
 def _check_rules(found: Sequence[Publication]) -> None:
@@ -183,6 +186,16 @@ def _chosen(part: str, holders: Sequence[Publication], duplicates: str) -> dict[
     taken = first if duplicates == "first" else holders[-1]
     log.warning("%s: differs; taken from %s", name, taken.origin)
     return _of(taken, part)
+
+
+def _keep_one_stack(chosen: dict[str, Path], grid: Mapping[str, Sequence[str]]) -> None:
+    """Leave out the sparsity of networks that one run would not stack: each part stacked the first of its own grid."""
+    for dataset, networks in grid.items():
+        tables = {one: f"{RESULTS}{dataset}/{one}/{tallies.SPARSITY}.csv" for one in networks}
+        if tables.get(stacked_of(networks)) in chosen:
+            for one in networks:
+                if one != stacked_of(networks):
+                    chosen.pop(tables[one], None)
 
 
 def _differs(mine: Mapping[str, Path], theirs: Mapping[str, Path]) -> bool:

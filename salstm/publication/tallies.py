@@ -21,6 +21,7 @@ MEASURED = (
     "peak_memory_bytes",
 )
 """Columns of cost.csv that a machine decides; all others are counted and must agree."""
+SPARSITY = "sparsity"
 _LAYER = ["dataset", "baseline", "model", "split", "case", "layer"]
 
 
@@ -48,7 +49,7 @@ def merged(member: str, tables: Sequence[tuple[str, Path]]) -> Any:
     frames: list[Any] = [read_csv(path) for _, path in tables]
     for (origin, _), frame in zip(tables, frames, strict=True):
         columns.check(Path(f"{origin}: {member}"), frame.columns, COLUMNS[name])
-    if name == "sparsity":
+    if name == SPARSITY:
         together: Any = pd.concat(frames, ignore_index=True)
         least = together.groupby("model")["seed"].transform("min")
         return together[together["seed"] == least].drop_duplicates(_LAYER, ignore_index=True)

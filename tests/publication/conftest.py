@@ -46,7 +46,16 @@ def results(folder: Path, made: Made = MADE) -> Path:
         write_csv(folder / dataset / "audit.csv", pd.DataFrame(columns=["split", "fact", "value"]))
     for one in cells(vars(made)):
         _cell(folder, made, one)
+    for dataset, networks in made.grid.items():
+        stack(folder, Identity(dataset, networks[0], "plain", made.seeds[0]))
     return folder
+
+
+def stack(folder: Path, one: Identity) -> None:
+    """Write the sparsity of the network whose modules a run stacks: its dataset's first."""
+    write_csv(
+        folder / one.dataset / one.baseline / "sparsity.csv", synthetic._sparsity(one._asdict())
+    )
 
 
 def _cell(folder: Path, made: Made, one: Identity) -> None:
