@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -44,6 +45,12 @@ LINES = (
 )
 
 
+def build(source: dict, **options) -> torch.nn.Module:
+    """The network of a recipe's key ``network``, for grey images of 64 x 64 pixels."""
+    shape = {"in_channels": 1, "out_channels": 2, "image_size": 64}
+    return baselines.build("any", **{**shape, **options}, source=source)
+
+
 def examined(tmp_path: Path, *lines: str, size: int = 64, **change) -> dict:
     """The cards of a grid with these lines, asked as a plan does but in this process."""
     paper = config.load(ROOT / "config.yaml")
@@ -62,13 +69,12 @@ def test_a_network_keeps_the_contract_plain_and_under_a_module(line, tmp_path):
     (one,) = examined(tmp_path, line).values()
     assert one["problems"] == []
     card, source = one["card"], libraries.parse(line)
-    network = baselines.build("any", in_channels=1, out_channels=64, image_size=64, source=source)
-    model = attach(network, "salstm", 4).eval()
+    model = attach(build(source, out_channels=64), "salstm", 4).eval()
     with torch.no_grad():
         assert model(torch.rand(1, 3, 1, 64, 64)).shape == (1, 4, 64, 64)
     checkpoint.save_weights(tmp_path / "weights.safetensors", model.state_dict())
     model.load_state_dict(checkpoint.load_weights(tmp_path / "weights.safetensors"))
-    plain = baselines.build("any", in_channels=1, out_channels=4, image_size=64, source=source)
+    plain = build(source, out_channels=4)
     assert card["counts"][0]["parameters"] == sum(p.numel() for p in plain.parameters())
     assert card["counts"][0]["macs"] > 1e6
     assert card["paper"]["url"].startswith("https://")
@@ -99,8 +105,7 @@ def test_a_wrong_name_argument_or_size_is_named(line, message, tmp_path):
     except config.ConfigError as error:
         problem = str(error)
     assert "grid.acdc" in problem
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(problem)
+    assert re.search(message, problem), problem
 
 
 def test_a_library_loads_weights_only_where_the_recipe_asks(monkeypatch):
@@ -114,9 +119,8 @@ def test_a_library_loads_weights_only_where_the_recipe_asks(monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", offline)
     for wanted in (False, True):
-        shape = {"in_channels": 3, "out_channels": 2, "image_size": 32, "pretrained": wanted}
         with pytest.raises(ValueError, match="offline"):
-            baselines.build("x", **shape, source={"from": "timm:resnet18", "arguments": {}})
+            build(libraries.parse("timm:resnet18"), pretrained=wanted)
         assert asked["pretrained"] is wanted
 
 
@@ -126,24 +130,16 @@ def test_the_libraries_that_can_be_named_are_those_that_can_be_built():
         assert place in libraries.LIBRARIES[key].places
 
 
-@pytest.mark.parametrize("name", ["os:system", "torch:hub", "subprocess:run"])
-def test_a_recipe_from_elsewhere_can_name_nothing_else(name):
-    with pytest.raises(ValueError, match="no library"):
-        baselines.build(
-            "x",
-            in_channels=1,
-            out_channels=2,
-            image_size=32,
-            source={"from": name, "arguments": {}},
-        )
-    with pytest.raises(ValueError, match="has no network"):
-        baselines.build(
-            "x",
-            in_channels=1,
-            out_channels=2,
-            image_size=32,
-            source={"from": "monai:Sequence", "arguments": {}},
-        )
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *((name, "no library") for name in ("os:system", "torch:hub", "subprocess:run")),
+        ("monai:Sequence", "has no network"),
+    ],
+)
+def test_a_recipe_from_elsewhere_can_name_nothing_else(name, message):
+    with pytest.raises(ValueError, match=message):
+        build({"from": name, "arguments": {}})
 
 
 def test_a_plan_stops_before_any_job(tmp_path):
@@ -151,16 +147,8 @@ def test_a_plan_stops_before_any_job(tmp_path):
     mine.write_text(
         "name: mine\ngrid: {synapse: [], isic2018: ['monai:SegResnt'], acdc: [], cvc_clinicdb: []}\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(ROOT / "Snakefile"),
-        "-d",
-        str(tmp_path),
-    ]
-    command += ["-n", "--quiet", "--configfile", str(mine)]
+    places = ["-s", str(ROOT / "Snakefile"), "-d", str(tmp_path), "--configfile", str(mine)]
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", *places]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     said = result.stdout + result.stderr
     assert result.returncode == 1
