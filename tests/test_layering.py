@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOF = {"salstm/cli.py", "salstm/__main__.py"}
+ROOF = {"salstm/cli.py", "salstm/commands.py", "salstm/__main__.py"}
 
 
 def imported(path: Path) -> set[str]:
@@ -43,6 +43,8 @@ def test_only_the_roof_imports_networks_and_nothing_imports_the_roof():
             assert not starts(names, "baselines"), place
         if place != "salstm/__main__.py":
             assert not starts(names, "salstm.cli"), place
+        if place != "salstm/cli.py":
+            assert not starts(names, "salstm.commands"), place
 
 
 def test_a_network_imports_nothing_of_ours_and_no_other_network():
