@@ -15,6 +15,7 @@ from salstm.files import read_csv, read_json, write_csv, write_json
 from salstm.publication import merging, publishing, reanalysis
 from salstm.publication.merging import ConflictError
 from salstm.vocabulary import Identity
+from tests import synthetic
 from tests.publication import conftest
 from tests.publication.conftest import nothing
 
@@ -36,7 +37,9 @@ def is_first(one):
     return one.dataset == "acdc" or one.baseline == "resunet"
 
 
-def test_two_halves_are_what_one_run_is(open_part, one_run, tmp_path):
+def halves(open_part):
+    """Two machines' parts of the grid, which divide a dataset's networks between them."""
+
     def without(folder: Path, *names: str) -> None:
         for name in names:
             shutil.rmtree(folder / name)
@@ -58,11 +61,35 @@ def test_two_halves_are_what_one_run_is(open_part, one_run, tmp_path):
         lambda folder: without(folder, "isic2018/resunet", "acdc"),
         grid={"grid": {"isic2018": ["unet"]}},
     )
-    collected = merged([one, two], tmp_path, judged=True)
+    return [one, two]
+
+
+def test_two_halves_are_what_one_run_is(open_part, one_run, tmp_path):
+    collected = merged(halves(open_part), tmp_path, judged=True)
     for name in (*COLLECTED, *JUDGED):
         assert (collected / f"{name}.csv").read_bytes() == (one_run / f"{name}.csv").read_bytes(), (
             name
         )
+
+
+def reported(result, folder: Path) -> dict[str, bytes]:
+    """Every file of results and report that is made of a publication."""
+    folder.mkdir()
+    publishing.lay_out(result, folder)
+    reanalysis.reanalyze(folder, synthetic.cards())
+    made = (path for part in ("results", "reports") for path in (folder / part).rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in made if path.is_file()}
+
+
+@pytest.mark.extended
+def test_the_report_of_two_halves_is_that_of_one_run(open_part, tmp_path):
+    """Tables, figures, exports and page, byte for byte."""
+    parts = merging.merge(halves(open_part)[::-1], "refuse", PAPER, tmp_path / "scratch")
+    both = reported(parts, tmp_path / "both")
+    whole = reported(open_part("whole"), tmp_path / "whole")
+    assert both.keys() == whole.keys()
+    assert [name for name in whole if both[name] != whole[name]] == []
+    assert {"index.html", "figures.json", "means.json"} <= {Path(one).name for one in whole}
 
 
 def test_seeds_of_two_machines_come_together(open_part, tmp_path):
