@@ -37,9 +37,17 @@ def build(in_channels: int, out_channels: int, image_size: int) -> nn.Module:
 class Training:
     """A raw folder, its prepared cases, a training's folder and what `predict` made of the test cases."""
 
-    def __init__(self, home: Path, name: str, recipe: Recipe, variant: str = "stack") -> None:
-        self.raw, self.cases, self.run = home / "raw", home / "cases", home / "cell"
-        RAW[name](self.raw)
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        recipe: Recipe,
+        variant: str = "stack",
+        raw: Path | None = None,
+    ) -> None:
+        self.raw, self.cases, self.run = raw or home / "raw", home / "cases", home / "cell"
+        if raw is None:
+            RAW[name](self.raw)
         datasets.prepare(name, self.raw, self.cases, split=SPLIT, size=32)
         entry = datasets.DATASETS[name]
         options: dict[str, Any] = {
