@@ -136,7 +136,7 @@ def test_a_cell_leads_to_its_worst_pictures_in_one_click(opened):
     top = title.evaluate("element => element.getBoundingClientRect().top")
     assert 0 <= top < WIDTHS["desk"][1]
     page.locator("#errors").check()
-    assert worst.locator("img.map").is_visible()
+    assert worst.locator(".map img").is_visible()
     assert not worst.locator("img").first.is_visible()
 
 

@@ -15,7 +15,6 @@ from salstm.vocabulary import VARIANTS
 _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>", re.S
 )
-PIXELS_PER_POINT = 4 / 3
 _TYPES = {".webp": "image/webp", ".png": "image/png"}
 
 
@@ -39,7 +38,7 @@ def inline_svg(path: Path, alt: str) -> str:
     text = _own_ids(text, path.stem)
     for shade, name in _colours().items():
         text = text.replace(shade, name)
-    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
+    box = re.search(r'viewBox="0 0 [\d.]+ [\d.]+"', text)
     if box is None:
         raise ValueError(f"{path}: no viewBox; draw the figures again")
     attributes = {
@@ -47,7 +46,6 @@ def inline_svg(path: Path, alt: str) -> str:
         "xmlns:xlink": "http://www.w3.org/1999/xlink",
         "role": "img",
         "aria-label": alt,
-        "style": f"--width: {float(box[1]) * PIXELS_PER_POINT:.0f}px",
     }
     written = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
     opening = f"<svg {box[0]} {written}>"

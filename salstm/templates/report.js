@@ -27,6 +27,13 @@
   };
   if (parts.length) showDataset(parts[0]);
 
+  const errors = document.getElementById("errors");
+  const showErrors = () => document.body.classList.toggle("errors", errors.checked);
+  if (errors) {
+    errors.addEventListener("change", showErrors);
+    showErrors(); // a browser that comes back to the page keeps the tick
+  }
+
   const value = (row, column) => {
     const cell = row.children[column];
     return cell.dataset.value === undefined ? cell.textContent.trim() : Number.parseFloat(cell.dataset.value);
