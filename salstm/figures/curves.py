@@ -72,7 +72,8 @@ def _label(axes: Any) -> None:
 
     axes[0, 0].set_ylabel("training loss")
     axes[1, 0].set_ylabel("Dice")
-    axes[0, 0].set_ylim(bottom=0)
+    # With room for the marks of short trainings.
+    axes[0, 0].set_ylim(0, 1.04 * axes[0, 0].get_ylim()[1])
     for bottom in axes[1]:
         bottom.set_xlabel("epoch")
         bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))

@@ -145,8 +145,9 @@ def _run(
 
 
 def _commit(commit: Mapping[str, Any]) -> str:
-    identity = str(commit.get("id") or "none (no git checkout)")[:40]
-    return f"{identity[:12]}, changed files" if commit.get("changed") else identity[:22]
+    if not commit.get("id"):
+        return "none (no git checkout)"
+    return str(commit["id"])[:12] + ", changed files" * bool(commit.get("changed"))
 
 
 def _device(device: Mapping[str, Any]) -> str:
