@@ -266,7 +266,7 @@ def test_the_page_says_the_verdict_on_every_claim(tmp_path):
     assert "Phantom data: acdc " in words
     assert "Missing for every undecided claim about accuracy: phantom data: acdc;" in words
     assert (
-        "Of 6 readings (claim, module, measure): 0 supported , 2 contradicted , 4 undecided ."
+        "The paper's claims : 0 supported , 2 contradicted , 4 undecided"
         in words
     )
 

@@ -21,7 +21,7 @@ from salstm.analysis.results import (
 )
 from salstm.figures.panels import CLASS_COLOURS, ERRORS
 from salstm.files import replacing
-from salstm.report import answer, completeness, pictures, provenance, verdict
+from salstm.report import answer, completeness, findings, pictures, provenance, verdict
 from salstm.report.sections import Sections, tables_of
 from salstm.tables import layout, numbers
 from salstm.tables.layout import Column
@@ -124,7 +124,9 @@ def _judged(data: Collected, folder: Path) -> dict[str, Any]:
     heads, rows = verdict.summary(data, comparisons, numbers.units(data, comparisons))
     answers, why = verdict.answers(claims)
     listed, shared = verdict.claims(claims)
+    names = {dataset_name(one) for one in data.datasets}
     return {
+        "headline": findings.headline([row for row in rows if row["dataset"] in names]),
         "answers": answers,
         "why": why,
         "claims": listed,
