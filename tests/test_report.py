@@ -265,10 +265,7 @@ def test_the_page_says_the_verdict_on_every_claim(tmp_path):
     assert "What it cannot tell: whether a module helps in general" in words
     assert "Phantom data: acdc " in words
     assert "Missing for every undecided claim about accuracy: phantom data: acdc;" in words
-    assert (
-        "The paper's claims : 0 supported , 2 contradicted , 4 undecided"
-        in words
-    )
+    assert "The paper's claims : 0 supported , 2 contradicted , 4 undecided" in words
 
 
 def test_a_page_without_claims_says_what_to_run(tmp_path):
