@@ -36,8 +36,8 @@ COSMETIC = (
     "salstm.training.tensorboard",
     "salstm.training.trainer:Trainer._left",
     "salstm.files:no_room",
-    "salstm.jobs:_circumstances",
-    "salstm.jobs:_watched",
+    "salstm.jobs.training:_circumstances",
+    "salstm.jobs.training:_watched",
     # Says which name was meant.
     "salstm.vocabulary:check",
     "salstm.vocabulary:nearest",

@@ -20,7 +20,11 @@ from salstm.vocabulary import IMPORTED, VARIANTS, Identity, cells, check
 
 PROTOCOL = "1.0"
 """Version of what a score means: columns, scopes, metrics and conventions. Another one is another benchmark."""
-SUITE = ("salstm.jobs:train", "salstm.jobs:predict", "salstm.jobs:score")
+SUITE = (
+    "salstm.jobs.training:train",
+    "salstm.jobs.prediction:predict",
+    "salstm.jobs.evaluation:score",
+)
 """Where the code starts that decides the numbers of a cell, beside its network's folder."""
 LICENCE = "https://spdx.org/licenses/MIT"
 PAPER = "https://doi.org/10.1109/TIP.2024.3482189"

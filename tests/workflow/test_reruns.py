@@ -36,7 +36,7 @@ RERUN = {
         "",
     ),
     "cases that select weights": (
-        ("salstm/jobs.py", "inner_test=dataset.frames == 3", "inner_test=True"),
+        ("salstm/jobs/training.py", "inner_test=dataset.frames == 3", "inner_test=True"),
         {"train"},
         "",
     ),
@@ -139,7 +139,7 @@ RERUN = {
         "",
     ),
     "the seed of a fold": (
-        ("salstm/jobs.py", 'mixed(identity["seed"], fold)', 'identity["seed"]'),
+        ("salstm/jobs/training.py", 'mixed(identity["seed"], fold)', 'identity["seed"]'),
         {"train"},
         "",
     ),
@@ -188,7 +188,7 @@ STAYS = {
     "the text of a network's error": ("baselines/__init__.py", "Set the recipe's size", "Set its size"),
     "TensorBoard": ("salstm/training/tensorboard.py", "", "\nNAME = 1\n"),
     "energy and memory": ("salstm/training/resources.py", "", "\n\ndef peak_bytes(device):\n    return 0\n"),
-    "the record's circumstances": ("salstm/jobs.py", '"joules": state.joules', '"joule": state.joules'),
+    "the record's circumstances": ("salstm/jobs/training.py", '"joules": state.joules', '"joule": state.joules'),
     "provenance": ("salstm/provenance.py", '"scipy",', '"scipy",\n    "rich",'),
     "slots of the GPUs": ("salstm/devices.py", "poll_s: float = 1.0", "poll_s: float = 2.0"),
     "a help text": ("salstm/options.py", "CPU threads; 0: all", "threads; 0: all"),

@@ -286,7 +286,7 @@ def code_of_fetch(wildcards):
     """Hash of the code that finds a dataset's raw files, or makes them up where its phantom is asked for."""
     asked = config["datasets"][wildcards.dataset]["phantom"]
     phantom = PHANTOM if asked else "salstm.data.phantoms:PHANTOMS[]"
-    return code_of_data("salstm.jobs:fetch", phantom)(wildcards)
+    return code_of_data("salstm.jobs.data:fetch", phantom)(wildcards)
 
 
 COUNTED = (*UNTRAINED, *heads(*config["variants"]))
@@ -297,7 +297,7 @@ def code_of_cell(dataset, baseline, variant):
     """Hash of the code that a training runs: of losses, schedules and augmentations its own alone."""
     recipe = resolved(dataset, baseline, variant)
     roots = (
-        *("salstm.jobs:train", "salstm.cli:builder", "baselines:build"),
+        *("salstm.jobs.training:train", "salstm.cli:builder", "baselines:build"),
         *(NETWORK, DATASET, *WORDS, *heads(variant)),
         f"{augment.module(recipe.augment)}:{recipe.augment}",
         f"{LOSSES}[{recipe.activation}][{recipe.loss.name}]",
@@ -322,7 +322,7 @@ def weights_of(wildcards):
 
 def code_of_stack(wildcards):
     """Param: as code_of, with the heads of the modules that are stacked."""
-    names = ("salstm.jobs:sparsity", NETWORK, *UNTRAINED)
+    names = ("salstm.jobs.costs:sparsity", NETWORK, *UNTRAINED)
     roots = (*names, *heads(*PATHS.stacked(wildcards.dataset)[1]))
     return code_of(*roots)(wildcards)
 

@@ -8,6 +8,6 @@ rule count:
         **SMALL_JOB,
     params:
         network=network_options,
-        code=code_of("salstm.jobs:cost", NETWORK, DATASET, *COUNTED),
+        code=code_of("salstm.jobs.costs:cost", NETWORK, DATASET, *COUNTED),
     shell:
         "python -m salstm cost {params.network} --threads {threads} --out {output} --log {log}"

@@ -39,7 +39,7 @@ rule prepare:
         axes=lambda w: dataset_of(w, "axes"),
         lists=lambda w: PATHS.split_list(w.dataset),
         own=own_of,
-        code=code_of_data("salstm.jobs:prepare"),
+        code=code_of_data("salstm.jobs.data:prepare"),
     shell:
         "python -m salstm prepare --dataset {wildcards.dataset} --raw {params.raw:q}"
         " --manifest {input} --split {params.split:q} --size {params.size} --axes {params.axes}"
@@ -56,7 +56,7 @@ rule check:
         f"{PATHS.results}/{{dataset}}/logs/check.log",
     params:
         own=own_of,
-        code=code_of_data("salstm.jobs:check"),
+        code=code_of_data("salstm.jobs.data:check"),
     shell:
         "python -m salstm check --dataset {wildcards.dataset} --cases {input}"
         " --out {output} --log {log} {params.own}"

@@ -17,7 +17,7 @@ rule predict:
             f"--{one}" for one, asked in config["probabilities"].items() if asked
         ),
         # The network's and the module's own code retrain, which predicts again.
-        code=code_of("salstm.jobs:predict", *UNTRAINED),
+        code=code_of("salstm.jobs.prediction:predict", *UNTRAINED),
     shell:
         "python -m salstm predict --run {input.run} --cases {input.cases} --out {output}"
         " --threads {threads} --log {log} {params.kept}"
@@ -35,7 +35,7 @@ rule score:
         f"{CELL}/logs/score.log",
     params:
         chosen=chosen_of,
-        code=code_of("salstm.jobs:score"),
+        code=code_of("salstm.jobs.evaluation:score"),
     shell:
         "python -m salstm score --run {input.run} --cases {input.cases}"
         " --predictions {input.predictions} --out {output} --log {log} {params.chosen}"
@@ -52,7 +52,7 @@ rule bounds:
     params:
         own=own_of,
         chosen=chosen_of,
-        code=code_of("salstm.jobs:bounds", DATASET),
+        code=code_of("salstm.jobs.evaluation:bounds", DATASET),
     shell:
         "python -m salstm bounds --dataset {wildcards.dataset} --cases {input}"
         " --out {output} --log {log} {params.own} {params.chosen}"
