@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,8 +28,8 @@ from typing import Any
 
 import baselines
 from benchmarks.figures import ROOT
-from salstm import config as configuration
-from salstm.files import read_json, replacing, write_json
+from benchmarks.gpu_page import Asked, page, paper
+from salstm.files import write_json
 
 MINUTES = 12.0
 PACKAGES = ("torch", "torchvision", "triton", "numpy", "scipy", "pandas", "timm")
@@ -46,25 +46,6 @@ SETTINGS = [
 PR_SET_PDEATHSIG = 1
 LEAST = 5.0
 """Seconds below which no part is begun."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for.
-
-    Attributes:
-        out: the folder.
-        device: cuda or cpu.
-        small: sizes that prove the parts and say nothing about speed.
-        minutes: for everything.
-        cases: prepared cases of ACDC; None trains nothing.
-    """
-
-    out: Path
-    device: str
-    small: bool
-    minutes: float
-    cases: Path | None
 
 
 def environment(asked: Asked) -> Iterator[dict[str, Any]]:
@@ -107,7 +88,7 @@ def cells(asked: Asked) -> Iterator[dict[str, Any]]:
     from salstm.cost import probe
     from salstm.files import read_csv
 
-    settings = _settings()
+    settings = paper()
     chosen = sorted(
         {one[:3] for one in vocabulary.cells({**settings, "seeds": [0]})},
         key=lambda one: (one[1] != "mtunet", one[0] != "acdc"),
@@ -149,7 +130,10 @@ def tests(asked: Asked) -> Iterator[dict[str, Any]]:
 
 
 def training(asked: Asked) -> Iterator[dict[str, Any]]:
-    """Epochs of MT-UNet with SALSTM on ACDC's prepared cases, evaluations included: a row an epoch."""
+    """Epochs of MT-UNet with SALSTM on ACDC's prepared cases, evaluations included: a row an epoch.
+
+    At a small size two epochs of the smallest network, as MT-UNet's takes minutes on a CPU.
+    """
     if asked.cases is None:
         return
     from salstm import recipes
@@ -159,9 +143,10 @@ def training(asked: Asked) -> Iterator[dict[str, Any]]:
     from salstm.training.machine import Machine
     from salstm.training.model import untrained
 
-    recipe = recipes.resolve(_settings(), "acdc", "mtunet", "salstm")
+    network, variant = ("dwunet", "plain") if asked.small else ("mtunet", "salstm")
+    recipe = recipes.resolve(paper(), "acdc", network, variant)
     if asked.small:
-        recipe = replace(recipe, size=64, batch=2, epochs=1, iterations=None)
+        recipe = replace(recipe, size=64, batch=2, epochs=2, iterations=None)
     store, dataset = Store(asked.cases), DATASETS["acdc"]
     known = {"seed": 0, "classes": dataset.classes, "key": "gpu-check", "device": _device(asked)}
     known |= {"inner_test": True, "machine": Machine(workers=0 if asked.small else 4)}
@@ -170,7 +155,7 @@ def training(asked: Asked) -> Iterator[dict[str, Any]]:
         setting = trainer.Setting(
             recipe=replace(recipe, epochs=epochs), folder=asked.out / "training", **known
         )
-        model = untrained(_builder("mtunet"), recipe, "salstm", dataset)
+        model = untrained(_builder(network), recipe, variant, dataset)
         yield trainer.train(model, store, setting).history[-1]
 
 
@@ -190,14 +175,15 @@ def run(asked: Asked) -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * asked.minutes
     states: dict[str, str] = dict.fromkeys(PARTS, "not begun")
+    about = {name: (work.__doc__ or "").splitlines()[0] for name, (work, _) in PARTS.items()}
     for name, (_, limit) in PARTS.items():
         left = end - time.monotonic()
         if left < LEAST:
             break
         states[name] = "running"
-        page(asked, states)
+        page(asked, states, about)
         states[name] = _part(asked, name, min(limit, left))
-        page(asked, states)
+        page(asked, states, about)
         print(f"{name}: {states[name]}", flush=True)
 
 
@@ -208,17 +194,6 @@ def one_part(asked: Asked, name: str) -> None:
     for row in PARTS[name][0](asked):
         rows.append(row)
         write_json(asked.out / f"{name}.json", rows)
-
-
-def page(asked: Asked, states: dict[str, str]) -> None:
-    """Write ``index.md`` from what is on disk."""
-    lines = ["# What this GPU does here", "", *_facts(asked), "", *_meaning(asked), ""]
-    for name, state in states.items():
-        lines += [f"## {name}: {state}", "", (PARTS[name][0].__doc__ or "").splitlines()[0], ""]
-        if name != "environment":
-            lines += [*_markdown(_rows(asked, name)), ""]
-    with replacing(asked.out / "index.md") as path:
-        path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _part(asked: Asked, name: str, limit: float) -> str:
@@ -267,7 +242,7 @@ def _setting(
     from salstm.training.resources import peak_bytes
     from salstm.training.step import Step
 
-    settings, device = _settings(), _device(asked)
+    settings, device = paper(), _device(asked)
     recipe = recipes.resolve(settings, "acdc", *cell)
     recipe = replace(recipe, precision="float32" if precision == "tf32" else precision)
     if asked.small:
@@ -298,57 +273,6 @@ def _setting(
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
-
-
-def _facts(asked: Asked) -> list[str]:
-    rows = _rows(asked, "environment")
-    if not rows:
-        return ["The environment is not known yet."]
-    small = ["**At a small size: proves the parts, says nothing about speed.**", ""]
-    text = ", ".join(f"{key} {value}" for key, value in rows[0].items() if value)
-    return [*(small if asked.small else []), f"{text}."]
-
-
-def _meaning(asked: Asked) -> list[str]:
-    """The hours of `salstm plan` with what was measured so far."""
-    from salstm.cost import estimate, plan
-
-    settings = _settings()
-    cards = {name: baselines.card(name) for name in baselines.names()}
-    here = estimate.Figures(asked.out / "probe.csv")
-    stored = estimate.Figures(asked.out / "no-such-file.csv")
-    nowhere = asked.out / "no-results"
-    mine, theirs = (plan.plan(settings, cards, nowhere, one)[-1] for one in (here, stored))
-    kind = "gpu" if asked.device == "cuda" else "cpu"
-    if not mine.measured[kind]:
-        return ["No cell of the plan is measured yet: what follows for its hours is not known."]
-    return [
-        f"**The plan: {mine.hours[kind]:,.0f} {kind.upper()}-hours for {mine.trainings:,} trainings**, "
-        f"{mine.measured[kind]:,} of them by what was measured here, the rest at the stored speed; at the stored speed "
-        f"alone {theirs.hours[kind]:,.0f}. To plan with these figures, copy `probe.csv` into the run's results: "
-        f"`cp {asked.out.name}/probe.csv results/{settings['name']}/`, then `python -m salstm plan`.",
-    ]
-
-
-def _rows(asked: Asked, name: str) -> list[dict[str, Any]]:
-    path = asked.out / f"{name}.json"
-    return read_json(path) if path.is_file() else []
-
-
-def _markdown(rows: list[dict[str, Any]]) -> list[str]:
-    if not rows:
-        return ["No rows."]
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
-    for row in rows:
-        cells = (row.get(name, "") for name in names)
-        texts = (f"{one:.4g}" if isinstance(one, float) else str(one) for one in cells)
-        lines.append(f"| {' | '.join(texts)} |")
-    return lines
-
-
-def _settings() -> dict[str, Any]:
-    return configuration.checked(configuration.load(ROOT / "config.yaml"), baselines.names())
 
 
 def _builder(name: str) -> Any:

@@ -146,9 +146,8 @@ def plan(args: argparse.Namespace) -> None:
         from salstm.cost import budget
 
         hours, figures = budget.hours(args.budget), estimate.Figures(probed)
-        sys.stdout.write(
-            budget.table(checked, commands.known_cards(), compared, results, figures, hours)
-        )
+        blocks = budget.blocks(checked, commands.known_cards(), compared, results, figures)
+        sys.stdout.write(budget.table(blocks, checked["variants"], hours))
         return
     if args.recipes:
         sys.stdout.write(plan.by_cell(checked, commands.known_cards(), results))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import baselines
-from benchmarks import figures, gpu, modules, precisions, preparing, reference, verdicts
+from benchmarks import evaluating, figures, gpu, modules, precisions, preparing, reference, verdicts
 from benchmarks.figures import Figure
 from salstm import config as configuration
 from salstm.data import phantoms
@@ -139,3 +139,18 @@ def test_both_precisions_start_alike_and_learn(tmp_path):
     settings["variants"] = ["plain"]
     precisions.keep(path, precisions.rows(settings, torch.device("cpu"), iterations=1))
     assert pd.read_csv(path)["iterations"].tolist() == [1, 1, 4, 4]
+
+
+def test_the_share_of_evaluations_is_frames_over_three_times_the_windows():
+    """Where a window is a frame: of ISIC's split 726 are evaluated, and 116 batches of 16 train."""
+    assert evaluating.share("isic2018", "unet", "plain", 1) == pytest.approx(726 / (726 + 3 * 1856))
+    # 15 of 150 epochs are evaluated.
+    assert evaluating.share("isic2018", "unet", "plain", 10) == pytest.approx(
+        72.6 / (72.6 + 3 * 1856)
+    )
+
+
+@pytest.mark.extended
+def test_the_page_of_evaluations_is_what_is_counted():
+    kept = (figures.TARGET / "evaluating.md").read_text(encoding="utf-8")
+    assert kept == evaluating.HEAD + "\n".join(evaluating.rows()) + "\n"

@@ -1,6 +1,7 @@
 """``make gpu-check`` on a CPU at a small size: what it leaves, also when it is killed."""
 
 import json
+import math
 import random
 import signal
 import subprocess
@@ -16,8 +17,8 @@ from benchmarks.gpu_check import Asked
 ROOT = Path(__file__).parent.parent
 
 
-def asked(folder, minutes=1.0):
-    return Asked(out=folder, device="cpu", small=True, minutes=minutes, cases=None)
+def asked(folder, minutes=1.0, cases=None):
+    return Asked(out=folder, device="cpu", small=True, minutes=minutes, cases=cases)
 
 
 def whole(folder):
@@ -49,6 +50,15 @@ def test_parts_that_take_too_long_or_fail_are_told(tmp_path, monkeypatch):
 def test_no_time_begins_no_part(tmp_path):
     gpu_check.run(asked(tmp_path, minutes=0.01))
     assert whole(tmp_path) == set()
+
+
+@pytest.mark.extended
+def test_training_goes_on_where_the_epoch_before_ended(tmp_path, cases_folder):
+    rows = list(gpu_check.training(asked(tmp_path, cases=cases_folder)))
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["iteration"] == 2 * rows[0]["iteration"] > 0
+    assert all(math.isfinite(row["loss"]) and row["seconds"] > 0 for row in rows)
+    assert all(0 <= row["val_dice"] <= 1 for row in rows)  # evaluations are in it
 
 
 @pytest.mark.extended

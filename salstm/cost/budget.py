@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,15 @@ def blocks(
     results: Path,
     figures: estimate.Figures,
 ) -> list[Block]:
-    """Every network of the grid, with nothing chosen yet; the arguments are those of `table`."""
+    """Every network of the grid, with nothing chosen yet.
+
+    Args:
+        settings: the checked configuration.
+        cards: by the network's name.
+        comparisons: of its whole grid; no rows before there are any.
+        results: folder of its results; need not be there.
+        figures: what a window and a frame cost.
+    """
     family = settings["statistics"]
     networks = sum(len(names) for names in settings["grid"].values())
     tests = networks * len(family["modules"]) * len(family["metrics"])
@@ -127,28 +135,17 @@ def choose(found: list[Block], budget: float) -> float:
     return budget
 
 
-def table(
-    settings: Mapping[str, Any],
-    cards: Mapping[str, Any],
-    comparisons: Frame,
-    results: Path,
-    figures: estimate.Figures,
-    budget: float,
-) -> str:
+def table(found: list[Block], variants: Sequence[str], budget: float) -> str:
     """For a terminal: what to train in a given time, and what stays open.
 
     Args:
-        settings: the checked configuration.
-        cards: by the network's name.
-        comparisons: of its whole grid; no rows before there are any.
-        results: folder of its results; need not be there.
-        figures: what a window and a frame cost.
+        found: of `blocks`; their seeds are set.
+        variants: of each network.
         budget: hours of one GPU.
     """
-    found = blocks(settings, cards, comparisons, results, figures)
     left = choose(found, budget)
     lines = [
-        f"In {budget:,.0f} GPU-hours (estimates, as the plan's), {', '.join(settings['variants'])} of each:",
+        f"In {budget:,.0f} GPU-hours (estimates, as the plan's), {', '.join(variants)} of each:",
         _line("dataset", "network", "seeds", "GPU-hours", "detectable [points of Dice]"),
     ]
     chosen = [one for one in found if one.seeds]

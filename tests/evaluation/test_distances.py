@@ -1,15 +1,22 @@
 """Surface distances: each of the three ways alone, against brute force and other people's transform."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from salstm.evaluation import distances
+from salstm.evaluation import distances, transform
 
-SCALES = {2: (0.7, 1.9), 3: (3.0, 0.8, 0.8)}
+SCALES = {2: (0.7, 0.7), 3: (3.0, 0.8, 0.8)}
 SHAPES = {2: (19, 23), 3: (6, 17, 13)}
-NAMES = ("DENSE", "MANY", "QUERY", "HITS")
-WAYS = {"offsets": (0.0, 0, 3e-6, 0.0), "tree": (1.0, 0, 0.0, 0.0), "transform": (1.0, 0, 1e9, 0.0)}
+NAMES = ("START", "WHOLE", "QUERY", "VOXEL")
+NEVER = math.inf
+WAYS = {
+    "whole": (0.0, 0.0, 1.0, 1.0),
+    "tree": (NEVER, 0.0, 0.0, 1.0),
+    "transform": (NEVER, 0.0, 1.0, 0.0),
+}
 
 
 def masks(ndim, share, seed=0):
@@ -38,7 +45,8 @@ def brute(start, end, scale):
 def test_every_way_gives_the_distances_of_brute_force(way, share, ndim, monkeypatch):
     for name, value in zip(NAMES, WAYS[way], strict=True):
         monkeypatch.setattr(distances, name, value)
-    monkeypatch.setattr(distances, "PIECE", 7)  # so that a transform is read out in several pieces
+    for module in (distances, transform):
+        monkeypatch.setattr(module, "PIECE", 7)  # so that there are several pieces
     scale, pair = np.array(SCALES[ndim]), masks(ndim, share)
     found = distances.directed(*pair, scale)
     for one, (start, end) in zip(found, (pair, pair[::-1]), strict=True):
@@ -51,13 +59,13 @@ def test_the_way_is_taken(way, monkeypatch):
     for name, value in zip(NAMES, WAYS[way], strict=True):
         monkeypatch.setattr(distances, name, value)
     ran = []
-    for name in ("_offsets", "_tree", "_transform"):
+    for name in ("_whole", "_tree", "_transform"):
         function = getattr(distances, name)
         monkeypatch.setattr(
             distances, name, lambda *given, f=function, n=name: (ran.append(n), f(*given))[1]
         )
     distances.directed(*masks(3, 0.5), np.array(SCALES[3]))
-    assert ran[0] == f"_{way}"
+    assert ran == [f"_{way}"] * 2
 
 
 def test_noise_of_a_first_epoch_is_not_asked_of_the_tree(monkeypatch):
@@ -74,11 +82,58 @@ def test_noise_of_a_first_epoch_is_not_asked_of_the_tree(monkeypatch):
     assert max(asked, default=0) < 0.5 * noise.sum()
 
 
-def test_an_offset_does_not_reach_around_the_edge_of_the_image(monkeypatch):
-    monkeypatch.setattr(distances, "DENSE", 0.0)
-    monkeypatch.setattr(distances, "MANY", 0)
-    monkeypatch.setattr(distances, "HITS", 0.0)
+@pytest.fixture
+def whole(monkeypatch):
+    for name, value in zip(NAMES, WAYS["whole"], strict=True):
+        monkeypatch.setattr(distances, name, value)
+
+
+def test_a_row_does_not_reach_around_the_edge_of_the_image(whole):
     start, end = np.zeros((2, 5, 40), dtype=bool)
     start[2, 39], end[3, 0] = True, True  # neighbours in memory, far apart in the image
     for one in distances.directed(start, end, np.ones(2)):
-        assert one == pytest.approx([np.hypot(1, 39)])
+        assert one == pytest.approx([np.hypot(1, 39)], abs=1e-12)
+
+
+@pytest.mark.parametrize("length", [254, 255, 256, 300])
+def test_what_is_too_far_for_sixteen_bits_is_as_exact(whole, length, monkeypatch):
+    monkeypatch.delattr(distances, "_tree")
+    monkeypatch.delattr(distances, "_transform")
+    start, end = np.zeros((2, 3, 301, 301), dtype=bool)
+    start[0, 300, 300], end[2, 300, 300 - length], end[1, 0, 300] = True, True, True
+    there, _ = distances.directed(start, end, np.array([2.5, 1.0, 1.0]))
+    assert there == pytest.approx([min(math.hypot(5, length), math.hypot(2.5, 300))], abs=1e-12)
+
+
+def test_what_is_too_far_for_the_whole_numbers_is_left_to_the_others(whole, monkeypatch):
+    monkeypatch.setattr(transform, "MOST", 1 << 7)  # of six planes: 4 voxels
+    pair, scale = masks(3, 0.02), np.array(SCALES[3])
+    pair[1][:, 8:] = False
+    served = []
+    way = transform.squared
+    monkeypatch.setattr(
+        transform, "squared", lambda *given: (served.append(way(*given)), served[-1])[1]
+    )
+    found = distances.directed(*pair, scale)
+    assert any(left.any() and len(squares) for squares, left in served)
+    for one, (start, end) in zip(found, (pair, pair[::-1]), strict=True):
+        np.testing.assert_allclose(np.sort(one), np.sort(brute(start, end, scale)), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "scale", [(0.8, 3.0, 0.8), (0.8, 0.8, 3.0), (1.0, 1.0, 1.0), (1.0, 2.0, 3.0)]
+)
+def test_any_two_axes_may_have_one_spacing(whole, scale):
+    pair, scale = masks(3, 0.2), np.array(scale)
+    found = distances.directed(*pair, scale)
+    for one, (start, end) in zip(found, (pair, pair[::-1]), strict=True):
+        np.testing.assert_allclose(np.sort(one), np.sort(brute(start, end, scale)), atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [6.6, math.pi, 0.3, 2**0.5])
+def test_offsets_are_ordered_as_their_squares(ratio):
+    """Also where two have one whole part: 0.3^2 and 0.6^2."""
+    codes, fractions = transform._codes(40, ratio, 1 << 20)
+    squares = (np.arange(40) * ratio) ** 2
+    assert (np.diff(codes) > 0).all()
+    np.testing.assert_allclose((codes >> 6) + fractions[codes & 63], squares, rtol=1e-15)

@@ -32,15 +32,6 @@ def draw(*rows):
     return np.array([[letter == "#" for letter in row] for row in rows])
 
 
-def shell(mask):
-    """The surface of a mask, as a mask."""
-    padded = np.zeros([side + 2 for side in mask.shape], bool)
-    padded[(slice(1, -1),) * mask.ndim] = mask
-    found = np.zeros_like(padded)
-    found.ravel()[distances._surface(padded)] = True
-    return found[(slice(1, -1),) * mask.ndim]
-
-
 def smooth_pair(generator, ndim):
     """Two overlapping random blobs, up to 24 voxels a side; some touch the array's border."""
     from scipy.ndimage import gaussian_filter
@@ -125,7 +116,7 @@ class TestByHand:
 
     def test_surface_is_the_shell(self):
         #   full 5 x 5: at the border of the array everything beyond counts as outside
-        assert (shell(np.ones((5, 5), bool)) == draw(
+        assert (distances._surface(np.ones((5, 5), bool)) == draw(
             "#####",
             "#...#",
             "#...#",
@@ -134,7 +125,7 @@ class TestByHand:
         )).all()  # fmt: skip
         # diagonal neighbours do not matter (connectivity 1): the centre of a plus is inside
         plus = draw(".#.", "###", ".#.")
-        assert (shell(plus) == draw(".#.", "#.#", ".#.")).all()
+        assert (distances._surface(plus) == draw(".#.", "#.#", ".#.")).all()
 
     def test_inner_voxels_do_not_move_distances(self):
         # a 3 x 3 x 3 cube against its hollow shell: same surface, one voxel of difference
