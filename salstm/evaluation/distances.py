@@ -1,7 +1,8 @@
 """Exact distances between the surfaces of two masks, by whichever way is the shortest for their sizes.
 
 Three ways give the same distances: a transform in whole numbers (`salstm.evaluation.transform`), where two axes of the
-grid have one spacing; a tree of the targets, for few voxels in a wide box; SciPy's transform, for the rest. The surface
+grid have one spacing; a tree of the targets, for few voxels in a wide box; SciPy's transform, for the rest
+and for many voxels that are far off. The surface
 of a mask is what medpy takes: its voxels with at least one face (in 2D: edge) neighbour outside the mask, and what lies
 beyond the image counts as outside.
 """
@@ -22,6 +23,8 @@ Directed = tuple[Lengths, Lengths]
 QUERY, POINT, WHOLE, VOXEL = 3e-6, 2e-7, 1e-8, 1.5e-7
 START = 1e-3
 """Of a transform in whole numbers, however small."""
+MANY = 0.01
+"""Share of the box that is asked about, from which SciPy's transform takes less than whole numbers of 32 bits."""
 PIECE = 1 << 20
 """Voxels whose distances are looked up at once, which bounds the memory."""
 
@@ -72,7 +75,8 @@ def _nearest(start: Mask, targets: Mask, scale: Lengths) -> Lengths:
     number, points = int(np.count_nonzero(asked)), int(np.count_nonzero(targets))
     size = asked.size
     found = [np.zeros(np.count_nonzero(start) - number)]
-    if number and scale[-1] == scale[-2] and START + WHOLE * size < _takes(number, points):
+    square = scale[-1] == scale[-2] and not (number > MANY * size and _far(asked, targets))
+    if number and square and START + WHOLE * size < _takes(number, points):
         near, asked = _whole(asked, targets, scale)
         found.append(near)
         number = int(np.count_nonzero(asked))
@@ -80,6 +84,16 @@ def _nearest(start: Mask, targets: Mask, scale: Lengths) -> Lengths:
         way = _tree if _takes(number, points) < VOXEL * size else _transform
         found.append(way(asked, targets, scale))
     return np.concatenate(found)
+
+
+def _far(asked: Mask, targets: Mask) -> bool:
+    """Whether a corner of what is asked about is farther from the targets' box, in a plane, than 16 bits hold."""
+    square = 0
+    for axis in (asked.ndim - 2, asked.ndim - 1):
+        others = tuple({*range(asked.ndim)} - {axis})
+        of, to = (np.flatnonzero(np.any(mask, axis=others)) for mask in (asked, targets))
+        square += max(int(to[0] - of[0]), int(of[-1] - to[-1]), 0) ** 2
+    return square >= transform.SMALL**2
 
 
 def _takes(queries: int, points: int) -> float:
