@@ -1,4 +1,5 @@
 # What the rules share: the checked configuration, paths, and input functions; no rule stands here.
+import atexit
 import gc
 import hashlib
 import inspect
@@ -28,11 +29,15 @@ from salstm.data.frame_counts import amounts
 from salstm.fingerprint import fingerprint
 from salstm.paths import Paths
 from salstm.training import machine
+from snakemake.common import overwrite_function_params
 from snakemake.logging import logger
+from snakemake.resources import Resource
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-# A plan makes millions of small objects that live to its end: the collector would walk them over and over.
-gc.set_threshold(100_000, 20, 20)
+# A plan makes millions of small objects that live to its end: the collector would walk them over and over, and all of
+# them once more when the process ends.
+gc.set_threshold(1_000_000, 20, 20)
+atexit.register(gc.disable)
 
 machine.own_python()
 if (said := provenance.share_package(Path.cwd())) and workflow.is_main_process:
@@ -363,8 +368,9 @@ def folders_of(wildcards, input):
 for each in (
     *(training_options, recipe_of, code_of_training, weights_of, chosen_of),
     *(memory_of, minutes_of_training, minutes_of_prediction),
+    Resource.evaluate,
 ):
-    each.__signature__ = inspect.signature(each)
+    overwrite_function_params(each, inspect.signature(each).parameters)
 
 
 def shown(path, caption, category, *patterns, **labels):
