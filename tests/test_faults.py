@@ -89,7 +89,8 @@ def assert_equal(one: Cell, other: Cell) -> None:
         assert pair[0].keys() == pair[1].keys()
         assert all(torch.equal(pair[0][key], pair[1][key]) for key in pair[0])
     curves = [
-        pd.read_csv(cell.folder / "history.csv").drop(columns="seconds") for cell in (one, other)
+        pd.read_csv(cell.folder / "history.csv").drop(columns=["seconds", "evaluation_seconds"])
+        for cell in (one, other)
     ]
     pd.testing.assert_frame_equal(curves[0], curves[1])
 

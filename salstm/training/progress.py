@@ -56,9 +56,9 @@ class Progress:
         recent = seconds[-5:]
         left = (self.epochs - row["epoch"]) * sum(recent) / len(recent)
         log.info(
-            "epoch %d/%d  loss %.4f  val dice %.4f  test dice %.4f  lr %.2e  %.1f s  ETA %s",
+            "epoch %d/%d  loss %.4f  val dice %.4f  test dice %.4f  lr %.2e  %.1f s (%.1f evaluating)  ETA %s",
             row["epoch"], self.epochs, row["loss"], row["val_dice"], row["test_dice"], row["lr"], row["seconds"],
-            duration(left),
+            row["evaluation_seconds"], duration(left),
         )  # fmt: skip
         self.told = self.clock()
 

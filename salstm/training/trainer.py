@@ -164,8 +164,12 @@ class Trainer:
         while self.state.epoch < self.epochs:
             started, joules = time.monotonic(), self.joules()
             row = self._epoch()
+            evaluating = (
+                time.monotonic()
+            )  # an epoch ends with a look at the weights: the device is done
             improved = self._evaluate(row)
-            row["seconds"] = time.monotonic() - started
+            now = time.monotonic()
+            row |= {"seconds": now - started, "evaluation_seconds": now - evaluating}
             self._account(row, joules)
             self._save(improved=improved)
             self.progress.summary(row, [past["seconds"] for past in self.state.history])

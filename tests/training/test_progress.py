@@ -39,7 +39,7 @@ def lines(caplog, seconds: float, iterations: int, epochs: int = 2) -> list[str]
                     clock.now += seconds * (10 if number == 0 else 1)
                     tell(0.5)
             row = {"epoch": epoch, "loss": 0.5, "val_dice": 0.1, "test_dice": 0.2, "lr": 1e-3}
-            shown.summary({**row, "seconds": 9.0}, [9.0] * epoch)
+            shown.summary({**row, "seconds": 9.0, "evaluation_seconds": 3.0}, [9.0] * epoch)
     return [record.message for record in caplog.records]
 
 
@@ -47,7 +47,7 @@ def test_a_short_epoch_is_one_line(caplog):
     said = lines(caplog, seconds=0.1, iterations=100)
     assert len(said) == 2
     assert said[0].startswith("epoch 1/2  loss 0.5000  val dice 0.1000  test dice 0.2000")
-    assert said[0].endswith("9.0 s  ETA 0:00:09")
+    assert said[0].endswith("9.0 s (3.0 evaluating)  ETA 0:00:09")
     assert said[1].endswith("ETA 0:00:00")
 
 
@@ -73,7 +73,8 @@ def test_a_bar_on_a_terminal_and_lines_that_do_not_break_it():
         "shown = Progress(7, 3, bar=True)\n"
         "with shown.epoch(4) as tell:\n"
         "    tell(0.25); logging.warning('a warning'); tell(0.125); tell(0.5)\n"
-        "row = {'epoch': 4, 'loss': 0.5, 'val_dice': 0.1, 'test_dice': 0.2, 'lr': 1e-3, 'seconds': 2.0}\n"
+        "row = {'epoch': 4, 'loss': 0.5, 'val_dice': 0.1, 'test_dice': 0.2, 'lr': 1e-3, 'seconds': 2.0,\n"
+        "    'evaluation_seconds': 0.5}\n"
         "shown.summary(row, [2.0])\n"
     )
     ours, theirs = pty.openpty()

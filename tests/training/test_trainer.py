@@ -113,7 +113,7 @@ def test_a_run_stopped_in_mid_epoch_ends_with_the_weights_of_an_undisturbed_one(
     for selection in trainer.SELECTIONS:
         assert equal(weights(tmp_path / "whole", selection), weights(tmp_path / "cut", selection))
     curves = [
-        pd.read_csv(tmp_path / name / "history.csv").drop(columns="seconds")
+        pd.read_csv(tmp_path / name / "history.csv").drop(columns=["seconds", "evaluation_seconds"])
         for name in ("whole", "cut")
     ]
     pd.testing.assert_frame_equal(curves[0], curves[1])
@@ -445,6 +445,11 @@ def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(
     run(cases_folder, recipe, tmp_path)
     curve = pd.read_csv(tmp_path / "history.csv")
     assert curve["val_dice"].notna().tolist() == [False, True, False, True, True]
+    share = (
+        curve["evaluation_seconds"] / curve["seconds"]
+    )  # of an epoch without one: two looks at a clock
+    assert share.iloc[[1, 3, 4]].min() > 10 * share.iloc[[0, 2]].max()
+    assert (share < 1).all()
 
 
 def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
