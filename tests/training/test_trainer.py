@@ -445,11 +445,10 @@ def test_evaluation_follows_its_schedule_and_the_last_epoch_is_always_scored(
     run(cases_folder, recipe, tmp_path)
     curve = pd.read_csv(tmp_path / "history.csv")
     assert curve["val_dice"].notna().tolist() == [False, True, False, True, True]
-    share = (
-        curve["evaluation_seconds"] / curve["seconds"]
-    )  # of an epoch without one: two looks at a clock
-    assert share.iloc[[1, 3, 4]].min() > 10 * share.iloc[[0, 2]].max()
-    assert (share < 1).all()
+    # Of an epoch without one: two looks at a clock.
+    share = curve["evaluation_seconds"].to_numpy() / curve["seconds"].to_numpy()
+    assert share[[1, 3, 4]].min() > 10 * share[[0, 2]].max()
+    assert share.max() < 1
 
 
 def test_frozen_norms_keep_their_statistics(cases_folder, recipe, tmp_path):
