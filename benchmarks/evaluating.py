@@ -1,8 +1,8 @@
-"""What evaluations take of a training, at the least: ``python -m benchmarks.evaluating [--write]``.
+"""What evaluations take of a training: ``python -m benchmarks.evaluating [--write | --results FOLDER]``.
 
 Counted, not timed: multiply-adds of the forward passes of validation and test frames over those of all passes of the
 training, a backward pass as two forward ones. Scoring is not in it; it takes 0.1 % and less. ``--write`` keeps the
-table in docs/measured/evaluating.md.
+table in docs/measured/evaluating.md. ``--results`` sums the seconds of trainings that were run instead.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import baselines
 from benchmarks.figures import TARGET
 from benchmarks.gpu_page import paper
@@ -19,6 +21,7 @@ from salstm import recipes
 from salstm.analysis.results import dataset_name
 from salstm.cost import estimate
 from salstm.data.frame_counts import amounts
+from salstm.files import read_csv
 
 AIM = 0.03
 NETWORKS = {"synapse": "mtunet", "acdc": "mtunet", "isic2018": "unet", "cvc_clinicdb": "esfpnet"}
@@ -31,6 +34,10 @@ and `best test` choose. The last column is the least `evaluate_every` that takes
 
 | dataset | network | variant | training frames | evaluated | evaluate_every | share | every epoch | under 3 % |
 |---|---|---|---:|---:|---:|---:|---:|---:|
+"""
+TIME = "evaluation_seconds"
+TIMED = """| dataset | network | variant | trainings | epochs | evaluations | hours | evaluating |
+|---|---|---|---:|---:|---:|---:|---:|
 """
 
 
@@ -60,11 +67,40 @@ def rows() -> Iterator[str]:
             yield f"| {' | '.join(map(str, cells))} |"
 
 
+def timed(results: Path) -> Iterator[str]:
+    """Lines of the trainings in a folder, by cell: how many, their hours, what evaluations took of them.
+
+    Raises:
+        SystemExit: no training's history in the folder says how long its evaluations took.
+    """
+    sums: dict[tuple[str, ...], np.ndarray] = {}
+    for path in sorted(results.glob("*/*/*/seed*/**/history.csv")):
+        history = read_csv(path)
+        if TIME in history:
+            cell = path.relative_to(results).parts[:3]
+            amount = 1, len(history), history["val_dice"].notna().sum()
+            facts = np.array([*amount, history["seconds"].sum(), history[TIME].sum()])
+            sums[cell] = sums.get(cell, 0) + facts
+    if not sums:
+        raise SystemExit(f"{results}: no history.csv of a training has a column {TIME}")
+    for cell, (*counts, seconds, evaluating) in sums.items():
+        texts = (
+            *(f"{one:.0f}" for one in counts),
+            f"{seconds / 3600:.2f}",
+            f"{evaluating / seconds:.1%}",
+        )
+        yield f"| {' | '.join((*cell, *texts))} |"
+
+
 def main() -> None:
     """Print the table; keep it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluating", description=__doc__)
     parser.add_argument("--write", action="store_true", help="keep it in docs/measured")
+    parser.add_argument("--results", type=Path, help="results/<name>: what its trainings took")
     given = parser.parse_args()
+    if given.results:
+        print(TIMED + "\n".join(timed(given.results)))
+        return
     text = HEAD + "\n".join(rows()) + "\n"
     print(text)
     if given.write:

@@ -37,9 +37,11 @@ NETWORKS = (("mtunet", "plain"), ("mtunet", "salstm"), ("mtunet", "lstmsa"), ("u
 """Whose steps are timed under every setting: cells of ACDC."""
 SMALL = [("isic2018", "dwunet", "plain"), ("isic2018", "dwunet", "salstm")]
 """Cells whose steps prove a part."""
+NO, YES, GRAPHS = "no", "yes", "cuda graphs"
+"""A step without the compiler, with it as the option ``compile`` has it, and with its kernels recorded and replayed."""
 SETTINGS = [
     (precision, last, compiled)
-    for compiled in (False, True)
+    for compiled in (NO, YES, GRAPHS)
     for last in (False, True)
     for precision in ("float32", "tf32", "bfloat16")
 ]
@@ -107,7 +109,7 @@ def cells(asked: Asked) -> Iterator[dict[str, Any]]:
 
 
 def layouts(asked: Asked) -> Iterator[dict[str, Any]]:
-    """Steps of networks and modules in every precision, layout and with the compiler."""
+    """Steps of networks and modules in every precision and layout, with the compiler, with CUDA graphs."""
     for setting in SETTINGS[:2] if asked.small else SETTINGS:
         for cell in [("dwunet", "salstm")] if asked.small else NETWORKS:
             yield _setting(asked, cell, *setting)
@@ -229,7 +231,7 @@ def _options(asked: Asked) -> list[str]:
 
 
 def _setting(
-    asked: Asked, cell: tuple[str, str], precision: str, last: bool, compiled: bool
+    asked: Asked, cell: tuple[str, str], precision: str, last: bool, compiled: str
 ) -> dict[str, Any]:
     """Time a step of a cell of ACDC in one setting; what failed is a row, too."""
     import torch
@@ -259,7 +261,11 @@ def _setting(
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
-        working = Step(model, recipe, Machine(compile=compiled), device)
+        working = Step(model, recipe, Machine(compile=compiled == YES), device)
+        if compiled == GRAPHS:
+            working.forward = torch.compile(
+                model, options={"fallback_random": True, "triton.cudagraphs": True}
+            )
         times = probe._training(working, DATASETS["acdc"].channels, 1 if asked.small else 10)
         seconds = sorted(times)[len(times) // 2]
         return {

@@ -154,3 +154,22 @@ def test_the_share_of_evaluations_is_frames_over_three_times_the_windows():
 def test_the_page_of_evaluations_is_what_is_counted():
     kept = (figures.TARGET / "evaluating.md").read_text(encoding="utf-8")
     assert kept == evaluating.HEAD + "\n".join(evaluating.rows()) + "\n"
+
+
+def test_what_evaluations_took_is_summed_by_cell(tmp_path):
+    text = "epoch,val_dice,seconds,evaluation_seconds\n1,,1800.0,0.0\n2,0.5,1800.0,900.0\n"
+    for name in ("unet/plain/seed0", "unet/plain/seed1", "unet/salstm/seed0/fold1"):
+        folder = tmp_path / "acdc" / name
+        folder.mkdir(parents=True)
+        (folder / "history.csv").write_text(text)
+    old = tmp_path / "acdc/unet/lstmsa/seed0"
+    old.mkdir(parents=True)
+    (old / "history.csv").write_text(
+        "epoch,val_dice,seconds\n1,0.5,1.0\n"
+    )  # before there was the column
+    assert list(evaluating.timed(tmp_path)) == [
+        "| acdc | unet | plain | 2 | 4 | 2 | 2.00 | 25.0% |",
+        "| acdc | unet | salstm | 1 | 2 | 1 | 1.00 | 25.0% |",
+    ]
+    with pytest.raises(SystemExit, match="no history"):
+        list(evaluating.timed(tmp_path / "acdc"))
