@@ -360,7 +360,7 @@ def test_drawings_take_the_pages_colours_and_keep_their_ids_apart(tmp_path):
 
     data = results.read(synthetic.collect(tmp_path, Made()))
     for dataset in data.datasets:
-        curves.draw(data, dataset, tmp_path)
+        curves.draw(data, {}, dataset, tmp_path)
     inlined = [
         pictures.inline_svg(tmp_path / f"curves-{one}.svg", 'a "quoted" alt')
         for one in data.datasets

@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     claims = synthetic.claims(folder / "claims.yaml", MADE.grid)
     analyse.write(folder, claims, statistics, MADE.grid)
     tables.write(folder, synthetic.cards(), statistics, out / "tables")
-    figures.write(folder, root / "results", statistics, out / "figures")
+    figures.write(folder, root / "results", synthetic.cards(), statistics, out / "figures")
     exports.write(folder, root / "results", statistics, out / "data")
     report.write(folder, root / "results", synthetic.cards(), statistics, out / "index.html")
     return out

@@ -117,7 +117,7 @@ def dataset_name(dataset: str) -> str:
     return DATASETS[dataset].label
 
 
-def network_name(baseline: str, cards: dict[str, Any]) -> str:
+def network_name(baseline: str, cards: Mapping[str, Any]) -> str:
     """A network as tables and figures print it: its card's title."""
     return str(cards.get(baseline, {}).get("title", baseline))
 

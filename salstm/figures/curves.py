@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.figures import flags, style
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ DICE = {"val_dice": ("-", 1.4), "test_dice": (":", 1.0)}
 LABELS = {"val_dice": "Dice, validation", "test_dice": "Dice, test"}
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``curves-<dataset>`` in a folder.
 
     Returns:
@@ -37,12 +39,12 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
             runs = history[history["baseline"] == baseline]
             _loss(axes[0, column], runs)
             _dice(axes[1, column], runs)
-            axes[0, column].set_title(baseline)
+            axes[0, column].set_title(network_name(baseline, cards))
         _label(axes)
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"curves-{dataset}")
-    return _facts(data, dataset, history)
+    return _facts(data, cards, dataset, history)
 
 
 def _loss(axes: Axes, runs: Frame) -> None:
@@ -95,7 +97,9 @@ def _legend(figure: Any, variants: list[str]) -> None:
     )
 
 
-def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
+def _facts(
+    data: Collected, cards: Mapping[str, Any], dataset: str, history: Frame
+) -> dict[str, Any]:
     runs = len(history.drop_duplicates(["baseline", "variant", "seed"]))
     planned = int((data.cells["dataset"] == dataset).sum())
     name = dataset_name(dataset)
@@ -107,14 +111,17 @@ def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
         "caption": f"{runs} of {planned} trainings, one line each. Above: training loss. Below: Dice (fraction) on "
         "validation (solid) and test (dotted), as the training itself measured it to choose weights: "
         f"per slice-stack on the stored grid, not under a protocol of the tables. {flags.RULES}",
-        "flagged": flags.flagged(history),
-        "alt": _alt(name, history),
+        "flagged": flags.flagged(history, cards),
+        "alt": _alt(name, history, cards),
     }
 
 
-def _alt(name: str, history: Frame) -> str:
+def _alt(name: str, history: Frame, cards: Mapping[str, Any]) -> str:
     best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)[
         "val_dice"
     ].max()
-    parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in best.items())
+    parts = (
+        f"{network_name(one[0], cards)} {variant_name(one[1])} {value:.3f}"
+        for one, value in best.items()
+    )
     return f"Training curves on {name}. Best validation Dice: {', '.join(parts)}."

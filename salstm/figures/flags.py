@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from salstm.analysis.results import Frame, variant_name
+from salstm.analysis.results import Frame, network_name, variant_name
 
 FEWEST = 4
 """Epochs below which a curve tells nothing."""
@@ -41,17 +42,18 @@ def judge(run: Frame) -> str:
     return ""
 
 
-def flagged(history: Frame) -> list[dict[str, Any]]:
+def flagged(history: Frame, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trainings that are flagged: ``training`` in words, ``why``, and the keys.
 
     Args:
         history: rows of one dataset.
+        cards: by network.
     """
     rows = []
     for (baseline, variant, seed), run in history.groupby(
         ["baseline", "variant", "seed"], sort=False
     ):
         if why := judge(run):
-            words = f"{baseline} {variant_name(variant)}, seed {seed}"
+            words = f"{network_name(baseline, cards)} {variant_name(variant)}, seed {seed}"
             rows.append({"training": words, "why": why})
     return rows

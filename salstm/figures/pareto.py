@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.figures import style
 from salstm.tables import numbers
 from salstm.vocabulary import DICE, METRICS, PLAIN, STRICT
@@ -19,7 +20,9 @@ COSTS = {
 }
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``pareto-<dataset>`` in a folder.
 
     Returns:
@@ -33,12 +36,12 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
         size = (3.6 * len(costs) + 0.6, 3.5)
         figure, axes = pyplot.subplots(1, len(costs), figsize=size, squeeze=False, sharey=True)
         for part, name in zip(axes[0], costs, strict=True):
-            _panel(part, table.dropna(subset=name), name)
+            _panel(part, table.dropna(subset=name), name, cards)
         axes[0, 0].set_ylabel(METRICS[DICE].heading(""))
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"pareto-{dataset}")
-    return _facts(table, dataset, costs)
+    return _facts(table, cards, dataset, costs)
 
 
 def points(data: Collected, dataset: str) -> Frame:
@@ -55,7 +58,7 @@ def front(table: Frame, cost: str) -> Frame:
     return ordered[ordered["mean"] > best]
 
 
-def _panel(axes: Axes, table: Frame, cost: str) -> None:
+def _panel(axes: Axes, table: Frame, cost: str, cards: Mapping[str, Any]) -> None:
     label, unit = COSTS[cost]
     best = front(table, cost)
     axes.step(
@@ -71,7 +74,7 @@ def _panel(axes: Axes, table: Frame, cost: str) -> None:
                 axes.plot(*zip(start, place, strict=True), color=shade, lw=0.9, alpha=0.6, zorder=2)
         named = (plain if not plain.empty else rows).iloc[0]
         axes.annotate(
-            str(baseline), (named[cost] / unit, named["mean"] * 100), (-5, 4), fontsize=7,
+            network_name(baseline, cards), (named[cost] / unit, named["mean"] * 100), (-5, 4), fontsize=7,
             textcoords="offset points", zorder=4, ha="right",
         )  # fmt: skip
     _scale(axes, table[cost] / unit, label)
@@ -101,11 +104,13 @@ def _legend(figure: Any, variants: list[str]) -> None:
     figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
 
 
-def _facts(table: Frame, dataset: str, costs: list[str]) -> dict[str, Any]:
+def _facts(
+    table: Frame, cards: Mapping[str, Any], dataset: str, costs: list[str]
+) -> dict[str, Any]:
     name, parts = dataset_name(dataset), []
     for cost in costs:
         named = [
-            f"{row['baseline']} {variant_name(row['variant'])}"
+            f"{network_name(row['baseline'], cards)} {variant_name(row['variant'])}"
             for row in front(table, cost).to_dict("records")
         ]
         parts.append(f"{COSTS[cost][0].split(' of')[0]}: {', '.join(named)}")

@@ -112,7 +112,7 @@ def _context(
         "shares": " and ".join(
             METRICS[one].label for one in metrics if not METRICS[one].is_distance
         ),
-        "names": {name: network_name(name, dict(cards)) for name in networks},
+        "names": {name: network_name(name, cards) for name in networks},
         "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},
     }

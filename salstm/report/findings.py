@@ -109,7 +109,7 @@ def _module(name: str) -> str:
 
 def _cell(baseline: str, variant: str, cards: Mapping[str, Any]) -> str:
     name = variant_name(variant)
-    return f"{network_name(baseline, dict(cards))} {name}"
+    return f"{network_name(baseline, cards)} {name}"
 
 
 def _range(values: Iterable[float]) -> str:

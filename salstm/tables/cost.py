@@ -40,7 +40,7 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
     columns = [column for name in shown for column in _columns(name)]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(cell for name in shown for cell in _cells(values[name], name, baseline, variant)),
         )
         for baseline in part.baselines(dataset)

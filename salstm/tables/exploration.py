@@ -46,7 +46,7 @@ def build(
     part = data.of(dataset)
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(_cell(means.loc[(baseline, variant, metric)], metric) for metric in metrics),
         )
         for baseline in part.baselines(dataset)

@@ -103,7 +103,7 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     scratch = from_scratch(part)
     rows = tuple(
         Row(
-            (network_name(one, dict(cards)) + SCRATCH * (one in scratch),),
+            (network_name(one, cards) + SCRATCH * (one in scratch),),
             tuple(cell for _, make in blocks for cell in make(one)),
         )
         for one in part.baselines(dataset)
@@ -112,7 +112,7 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     rows += tuple(_foot(one, _metrics(numbers), blocks) for one in feet)
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
     notes = (
-        *_notes(numbers, part),
+        *_notes(numbers, part, cards),
         *bounds.note(feet),
         *_scratch_note(scratch, cards),
         _cost_note(),
@@ -133,7 +133,7 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     rows: list[Row] = []
     scratch = from_scratch(part)
     for one in part.baselines(dataset):
-        name = network_name(one, dict(cards))
+        name = network_name(one, cards)
         ours = name + SCRATCH * (one in scratch)
         for variant in part.variants:
             cells = (_number(table.loc[(one, variant, metric, label)], part) for label in classes)
@@ -148,7 +148,7 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     for one in feet:
         values = (one.value(metric, label) for label in classes)
         rows.append(Row((one.label, ""), tuple(Cell(number(each), each) for each in values)))
-    notes = (*_notes(chosen, part), *bounds.note(feet), *_scratch_note(scratch, cards))
+    notes = (*_notes(chosen, part, cards), *bounds.note(feet), *_scratch_note(scratch, cards))
     return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
 
 
@@ -266,7 +266,7 @@ def _why(row: Series, part: Collected) -> str:
     return "; ".join(f"seed {one['seed']} {one['state']}: {one['reason']}" for one in cells)
 
 
-def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
+def _notes(numbers: Frame, part: Collected, cards: Mapping[str, Any]) -> tuple[str, ...]:
     """n, units, aggregation, rule and holes: what a number means."""
     first = numbers.iloc[0]
     if first["refused"]:
@@ -291,15 +291,15 @@ def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
             "weights that they were published with. * not comparable: other data, split, selection or scoring, and no "
             "difference is shown."
         )
-        notes += _comparable(means)
+        notes += _comparable(means, cards)
     return tuple(notes)
 
 
-def _comparable(means: Frame) -> list[str]:
+def _comparable(means: Frame, cards: Mapping[str, Any]) -> list[str]:
     """With which run each comparable number is compared: split, weights and grid."""
     rows = means[means["comparable"].fillna(False).astype(bool)]
     return [
-        f"{row['baseline']}: {row['why']}."
+        f"{network_name(row['baseline'], cards)}: {row['why']}."
         for row in rows.drop_duplicates("baseline").to_dict("records")
     ]
 
@@ -324,7 +324,7 @@ def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]
     if not scratch:
         return
     weights = {one: cards.get(one, {}).get("weights", {"scratch": True}) for one in scratch}
-    others = [network_name(one, dict(cards)) for one in scratch if not weights[one]["scratch"]]
+    others = [network_name(one, cards) for one in scratch if not weights[one]["scratch"]]
     note = f"{SCRATCH} trained from scratch: no pretrained weights."
     if others:
         note += f" The authors of {', '.join(others)} start from a pretrained backbone."

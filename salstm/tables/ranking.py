@@ -45,7 +45,7 @@ def build(
     clear = [row for row in pairs.to_dict("records") if told_apart(row)]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(
                 cell
                 for metric in metrics

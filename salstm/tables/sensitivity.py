@@ -30,7 +30,7 @@ def by_convention(
         ]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(cell for table in ranked.values() for cell in _ranks(table, baseline, variant)),
         )
         for baseline in part.baselines(dataset)
@@ -66,7 +66,7 @@ def by_selection(
     less = f" (for {' and '.join(falling)} it takes off)" if falling else ""
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(
                 _score(means, (baseline, variant, metric), name)
                 for metric in metrics

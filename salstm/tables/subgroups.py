@@ -77,7 +77,7 @@ def _table(
         rows.append(Row((level,), (Cell(str(count), float(count)), *shown)))
     heading = METRICS[metric].heading(numbers.unit_of(found[0][1]))
     heads = [Column("", "n")]
-    heads += [Column(network_name(one, dict(cards)), variant_name(name)) for one, name in cells]
+    heads += [Column(network_name(one, cards), variant_name(name)) for one, name in cells]
     groups = len({group for _, scored in found for group in scored["group"]})
     notes = (
         f"{heading}, protocol {STRICT}; n = cases, of {groups} patients or sequences. Mean over the cases of each "
