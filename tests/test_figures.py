@@ -166,6 +166,16 @@ def test_curves_are_drawn_for_what_has_run(tmp_path):
     assert "<dc:date>" not in svg
 
 
+def test_one_epoch_is_no_curve_unless_it_went_wrong(tmp_path):
+    data = read(synthetic.collect(tmp_path, replace(ONE, epochs=1)))
+    assert curves.draw(data, CARDS, "acdc", tmp_path) is None
+    data.history.loc[0, "loss"] = np.nan
+    facts = curves.draw(data, CARDS, "acdc", tmp_path)
+    assert facts is not None
+    assert [one["training"] for one in facts["flagged"]] == ["MT-UNet plain, seed 0"]
+    assert facts["judged"] == 0
+
+
 def test_colours_are_told_apart_without_colour():
     """Lightness of any two variants that share a figure differs, or their dashes do."""
 

@@ -24,14 +24,15 @@ def draw(
     """Draw ``curves-<dataset>`` in a folder.
 
     Returns:
-        What the report says about the figure; None if no network of the dataset has a curve.
+        What the report says about the figure; None if no training of the dataset has a curve: one epoch is none,
+        unless it went wrong.
     """
     history = data.of(dataset).history
-    baselines = [one for one in data.baselines(dataset) if (history["baseline"] == one).any()]
-    if not baselines:
+    if history["epoch"].nunique() < 2 and not flags.flagged(history, cards):
         return None
+    baselines = [one for one in data.baselines(dataset) if (history["baseline"] == one).any()]
     with style.styled() as pyplot:
-        size = (max(PANEL[0] * len(baselines), 4.6) + 0.4, PANEL[1] * 2 + 0.75)
+        size = (max(PANEL[0] * len(baselines) + 0.4, style.WIDTH), PANEL[1] * 2 + 0.75)
         figure, axes = pyplot.subplots(
             2, len(baselines), figsize=size, squeeze=False, sharex="col", sharey="row"
         )
@@ -112,6 +113,7 @@ def _facts(
         "validation (solid) and test (dotted), as the training itself measured it to choose weights: "
         f"per slice-stack on the stored grid, not under a protocol of the tables. {flags.RULES}",
         "flagged": flags.flagged(history, cards),
+        "judged": flags.judged(history),
         "alt": _alt(name, history, cards),
     }
 

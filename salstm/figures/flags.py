@@ -15,7 +15,8 @@ FALL = 0.02
 """Share of its start by which a loss must fall, or it is flat."""
 RULES = (
     f"Flagged: diverged (loss not finite, or at the end above its start), flat (loss never {100 * FALL:.0f} % "
-    "below its start), collapsed (last validation Dice under half of the best)."
+    "below its start), collapsed (last validation Dice under half of the best); of under "
+    f"{FEWEST} epochs nothing but a loss that is not finite."
 )
 
 
@@ -40,6 +41,12 @@ def judge(run: Frame) -> str:
     if len(dice) and dice[-1] < dice.max() / 2:
         return f"collapsed: validation Dice ends at {dice[-1]:.3f}, the best was {dice.max():.3f}"
     return ""
+
+
+def judged(history: Frame) -> int:
+    """How many trainings of a dataset are long enough to be judged by their curves."""
+    epochs = history.groupby(["baseline", "variant", "seed"])["epoch"].nunique()
+    return int((epochs >= FEWEST).sum())
 
 
 def flagged(history: Frame, cards: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -50,7 +50,10 @@ def draw(
         list(dict.fromkeys(rows[name])) for name in ("metric", "baseline", "module")
     )
     with style.styled() as pyplot:
-        size = (3.3 * len(metrics) + 0.9, ROW * len(networks) * (len(modules) + 0.8) + 1.15)
+        size = (
+            max(2.65 * len(metrics) + 0.5, style.WIDTH),
+            ROW * len(networks) * (len(modules) + 0.8) + 1.15,
+        )
         figure, axes = pyplot.subplots(1, len(metrics), figsize=size, squeeze=False, sharey=True)
         for part, metric in zip(axes[0], metrics, strict=True):
             _panel(part, rows[rows["metric"] == metric], networks, modules)

@@ -33,7 +33,7 @@ def draw(
     if not costs:
         return None
     with style.styled() as pyplot:
-        size = (3.6 * len(costs) + 0.6, 3.5)
+        size = (style.WIDTH, 3.1)
         figure, axes = pyplot.subplots(1, len(costs), figsize=size, squeeze=False, sharey=True)
         for part, name in zip(axes[0], costs, strict=True):
             _panel(part, table.dropna(subset=name), name, cards)
@@ -85,7 +85,7 @@ def _scale(axes: Axes, values: Any, label: str) -> None:
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
     axes.set_xscale("log")
-    axes.set_xlim(values.min() / 1.9, values.max() * 1.25)
+    axes.set_xlim(values.min() / 2.8, values.max() * 1.25)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(LogLocator(subs=()))

@@ -37,7 +37,8 @@ def draw(
     table, unit = per_case(rows, metrics), numbers.unit_of(rows)
     networks, variants = data.baselines(dataset), data.variants
     with style.styled() as pyplot:
-        size = (max(4.6, 0.42 * len(networks) * (len(variants) + 0.6) + 0.8), PANEL * len(metrics))
+        width = 0.42 * len(networks) * (len(variants) + 0.6) + 0.8
+        size = (max(width, style.WIDTH), PANEL * len(metrics))
         figure, grid = pyplot.subplots(len(metrics), figsize=size, sharex=True, squeeze=False)
         axes = grid[:, 0]
         for part, metric in zip(axes, metrics, strict=True):

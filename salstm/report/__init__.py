@@ -169,10 +169,9 @@ def _drawn(folder: Path) -> dict[str, Any]:
     for entry in pictures.listed(folder):
         dataset = entry["dataset"]
         if entry["kind"] != "cases":
-            drawings.setdefault(dataset, {})[entry["kind"]] = {
-                **entry,
-                "svg": _markup(folder, entry),
-            }
+            svg = _markup(folder, entry)
+            drawn = {**entry, "svg": svg, "broad": pictures.is_broad(svg)}
+            drawings.setdefault(dataset, {})[entry["kind"]] = drawn
             continue
         cases.setdefault(dataset, []).append(entry)
         for panel in entry["panels"]:

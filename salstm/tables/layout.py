@@ -25,6 +25,10 @@ ABSENT = "–"
 MINUS = "\N{MINUS SIGN}"
 FEWER = "†"
 SCRATCH = "‡"
+COST_NOTE = (
+    "A cost is of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as "
+    "one multiply-add (MAC)."
+)
 COSTS = {"parameters": ("Parameters [M]", 1e6), "macs": ("MACs [G]", 1e9)}
 
 
@@ -112,10 +116,10 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     rows += tuple(_foot(one, _metrics(numbers), blocks) for one in feet)
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
     notes = (
-        *_notes(numbers, part, cards),
+        *_notes(numbers, part, cards, _structures(means)),
         *bounds.note(feet),
         *_scratch_note(scratch, cards),
-        _cost_note(),
+        COST_NOTE,
     )
     return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
 
@@ -266,21 +270,22 @@ def _why(row: Series, part: Collected) -> str:
     return "; ".join(f"seed {one['seed']} {one['state']}: {one['reason']}" for one in cells)
 
 
-def _notes(numbers: Frame, part: Collected, cards: Mapping[str, Any]) -> tuple[str, ...]:
-    """n, units, aggregation, rule and holes: what a number means."""
+def _notes(
+    numbers: Frame, part: Collected, cards: Mapping[str, Any], counted: str = ""
+) -> tuple[str, ...]:
+    """n, units, aggregation, rule and holes: what a number means; ``counted`` is said beside n."""
     first = numbers.iloc[0]
     if first["refused"]:
         return (f"Left empty: {first['refused']}.",)
     seeds = part.cells["seed"].nunique()
-    convention = conventions.CONVENTIONS[first["convention"]]
     means = numbers[numbers["class"] == MEAN]
     spread = "± is the standard deviation over seeds." if seeds > 1 else "One seed: no spread."
+    # What is of this table alone is one sentence: the page keeps it at the table, and the rest, once, at its foot.
     notes = [
-        f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}. {spread} "
-        "Averaged over the cases of each class, then over classes, seeds last.",
+        f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}; {holes(means)}"
+        f"{counted}. {spread} Averaged over the cases of each class, then over classes, seeds last.",
         f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
-        f"Convention {first['convention']}: {convention.description}",
-        _holes(means),
+        convention_note(first["convention"]),
         "Best in bold, second underlined.",
     ]
     if (means["seeds"].between(1, seeds - 1)).any():
@@ -304,19 +309,34 @@ def _comparable(means: Frame, cards: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _holes(means: Frame) -> str:
+def convention_note(name: str) -> str:
+    """What a convention's name means."""
+    return f"Convention {name}: {conventions.CONVENTIONS[name].description}"
+
+
+def holes(means: Frame) -> str:
+    """How many values of each metric are undefined, in words: the metrics that have any, of how many.
+
+    Args:
+        means: rows of ``salstm.tables.numbers.comparison`` for the mean over the classes.
+    """
+    counts = means.groupby("metric", sort=False)[["undefined", "values"]].sum()
+    of = f"of {counts['values'].iloc[0]} values a metric"
+    found = counts.loc[counts["undefined"] > 0, "undefined"].to_dict()
+    listed = (f"{METRICS[str(name)].label} {count}" for name, count in found.items())
+    return f"{of} undefined and left out: {', '.join(listed) or 'none'}"
+
+
+def _structures(means: Frame) -> str:
+    """How many structures each variant missed and invented; they are the same whatever the metric."""
+    first = means.index.get_level_values("metric") == _metrics(means.reset_index())[0]
+    one = means[first].groupby("variant", sort=False)
+    counts = one[["missed", "invented"]].sum()
     parts = []
-    for metric, rows in means.groupby("metric", sort=False):
-        parts.append(
-            f"{METRICS[str(metric)].label}: {rows['undefined'].sum()} of {rows['values'].sum()} "
-            f"values undefined and left out"
-        )
-    one = means[means["metric"] == means["metric"].iloc[0]].groupby("variant", sort=False)
-    counted = (
-        f"{variant_name(str(name))} {rows['missed'].sum()} missed, {rows['invented'].sum()} invented"
-        for name, rows in one
-    )
-    return f"{'; '.join(parts)}. Structures: {'; '.join(counted)}."
+    for what in counts:
+        each = (f"{variant_name(str(name))} {count}" for name, count in counts[what].items())
+        parts.append(f"{what}: {', '.join(each) if counts[what].any() else 'none'}")
+    return f"; structures {', '.join(parts)}"
 
 
 def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]:
@@ -329,13 +349,6 @@ def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]
     if others:
         note += f" The authors of {', '.join(others)} start from a pretrained backbone."
     yield note
-
-
-def _cost_note() -> str:
-    return (
-        "Parameters and multiply-adds (MACs, one per multiply and add) of one prediction: a window of frames in, "
-        "the middle frame's logits out."
-    )
 
 
 def _indexed(numbers: Frame) -> Frame:

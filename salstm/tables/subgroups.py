@@ -80,7 +80,7 @@ def _table(
     heads += [Column(network_name(one, cards), variant_name(name)) for one, name in cells]
     groups = len({group for _, scored in found for group in scored["group"]})
     notes = (
-        f"{heading}, protocol {STRICT}; n = cases, of {groups} patients or sequences. Mean over the cases of each "
+        f"n = cases, of {groups} patients or sequences; {heading}, protocol {STRICT}. Mean over the cases of each "
         "class, then over classes and seeds.",
         "Exploration: nothing here is tested, and no verdict reads it; differences between small subgroups are mostly "
         "chance.",
