@@ -169,8 +169,9 @@ def test_curves_are_drawn_for_what_has_run(tmp_path):
 def test_one_epoch_is_no_curve_unless_it_went_wrong(tmp_path):
     data = read(synthetic.collect(tmp_path, replace(ONE, epochs=1)))
     assert curves.draw(data, CARDS, "acdc", tmp_path) is None
-    data.history.loc[0, "loss"] = np.nan
-    facts = curves.draw(data, CARDS, "acdc", tmp_path)
+    history = data.history.copy()
+    history.loc[0, "loss"] = np.nan
+    facts = curves.draw(replace(data, history=history), CARDS, "acdc", tmp_path)
     assert facts is not None
     assert [one["training"] for one in facts["flagged"]] == ["MT-UNet plain, seed 0"]
     assert facts["judged"] == 0

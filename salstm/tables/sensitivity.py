@@ -60,7 +60,7 @@ def by_selection(
     scores = comparisons.optimism(part.scores, convention, metrics)
     shown = [*SELECTIONS, "optimism"]
     means = scores.groupby(["baseline", "variant", "metric"])[shown].mean()
-    unit = numbers.units(data, scores.iloc[:0])[dataset]
+    unit = numbers.unit_in(data, dataset)
     names = [*(one.label for one in SELECTIONS.values()), "optimism"]
     falling = [METRICS[metric].label for metric in metrics if METRICS[metric].sign < 0]
     less = f" (for {' and '.join(falling)} it takes off)" if falling else ""
