@@ -48,6 +48,7 @@ def inline_svg(path: Path, alt: str) -> str:
         "xmlns:xlink": "http://www.w3.org/1999/xlink",
         "role": "img",
         "aria-label": alt,
+        "preserveAspectRatio": "xMinYMid",
     }
     written = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
     opening = f"<svg {box[0]} {written}>"
