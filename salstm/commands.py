@@ -112,7 +112,7 @@ def figures(args: argparse.Namespace) -> None:
     from salstm import figures
 
     options = {"phantoms": args.phantoms, "pictures": not args.no_pictures}
-    figures.write(args.collected, args.results, args.statistics, args.out, **options)
+    figures.write(args.collected, args.results, known_cards(), args.statistics, args.out, **options)
 
 
 def export(args: argparse.Namespace) -> None:

@@ -112,24 +112,23 @@ def summaries(
     """
     rows = data.scores
     chosen = rows[(rows["scope"] == "native") & (rows["selection"] == "best_val")]
-    for (dataset, baseline, variant, seed), cell in chosen.groupby(list(IDENTITY), sort=False):
-        labels = {name: str(at) for at, name in enumerate(classes_of(dataset), start=1)}
-        known = cell["case"].map(dict(sizes.get(dataset, {}))).astype(float)
-        cell = cell.assign(TN=known - cell["tp"] - cell["fp"] - cell["fn"])
-        columns = {"TN": "TN", **SCORES, **COUNTS}
-        table = cell.rename(columns={value: name for name, value in columns.items()})
-        means = table.groupby("class", sort=False)[list(columns)].mean()
-        by_label = {
-            labels[str(name)]: _values(row)
-            for name, row in zip(means.index, means.to_dict("records"), strict=True)
-        }
+    pairs = zip(chosen["dataset"], chosen["case"], strict=True)
+    known = [float(sizes.get(dataset, {}).get(case, math.nan)) for dataset, case in pairs]
+    chosen = chosen.assign(TN=known - chosen["tp"] - chosen["fp"] - chosen["fn"])
+    columns = {"TN": "TN", **SCORES, **COUNTS}
+    table = chosen.rename(columns={value: name for name, value in columns.items()})
+    for key, cell in table.groupby(list(IDENTITY), sort=False):
+        labels = {name: str(at) for at, name in enumerate(classes_of(key[0]), start=1)}
+        means = cell.groupby("class", sort=False)[list(columns)].mean()
+        named = zip(means.index, _values(means), strict=True)
+        by_label = {labels[str(name)]: values for name, values in named}
         yield (
-            f"{dataset}/{baseline}/{variant}/seed{seed}",
+            "{}/{}/{}/seed{}".format(*key),
             {
                 "foreground_mean": _over_labels(by_label),
                 "labels": {number: name for name, number in labels.items()},
                 "mean": by_label,
-                "metric_per_case": _per_case(table, labels, list(columns)),
+                "metric_per_case": _per_case(cell, labels, list(columns)),
             },
         )
 
@@ -137,17 +136,20 @@ def summaries(
 def _per_case(table: Frame, labels: Mapping[str, str], names: list[str]) -> list[dict[str, Any]]:
     """One entry per case; the files of both masks are named by the case's id."""
     cases: dict[str, dict[str, Any]] = {}
-    for row in table[["case", "class", *names]].to_dict("records"):
-        values = _values({name: row[name] for name in names})
-        cases.setdefault(row["case"], {})[labels[row["class"]]] = values
+    for case, name, values in zip(
+        table["case"], table["class"], _values(table[names]), strict=True
+    ):
+        cases.setdefault(case, {})[labels[name]] = values
     return [
         {"metrics": metrics, "prediction_file": case, "reference_file": case}
         for case, metrics in cases.items()
     ]
 
 
-def _values(row: Mapping[Any, Any]) -> dict[str, float | None]:
-    return {str(name): _value(value) for name, value in row.items()}
+def _values(table: Frame) -> Iterator[dict[str, float | None]]:
+    """The rows of a table of numbers, by column; an undefined value is None."""
+    columns = [list(map(_value, table[name].tolist())) for name in table.columns]
+    return (dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True))
 
 
 def _over_labels(means: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ import filecmp
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,13 +97,14 @@ def write_csv(path: Path, frame: Any) -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_csv(path: Path, text: Iterable[str] = ()) -> Any:
+def read_csv(path: Path, text: Iterable[str] = (), left_out: Container[str] = ()) -> Any:
     """Read a table that this suite wrote, as a pandas frame.
 
     Args:
         path: the table.
         text: columns whose cells are taken as they stand, beside those of ``salstm.columns.is_text``; only an empty
             one is undefined.
+        left_out: columns that are not read; in a table that has one, cells beyond the last column go unnoticed.
 
     Raises:
         FileNotFoundError: no such file.
@@ -112,11 +113,15 @@ def read_csv(path: Path, text: Iterable[str] = ()) -> Any:
     import pandas as pd
 
     try:
-        names = pd.read_csv(path, nrows=0).columns
+        there = pd.read_csv(path, nrows=0).columns.tolist()
+        names = [one for one in there if one not in left_out]
         words = {*text, *filter(columns.is_text, names)}
         undefined = {name: [""] if name in words else list(_UNDEFINED) for name in names}
         types: Any = {name: str for name in names if name in words}
-        return pd.read_csv(path, dtype=types, na_values=undefined, keep_default_na=False)
+        used = names if len(names) < len(there) else None  # a row that is too long is refused then
+        return pd.read_csv(
+            path, usecols=used, dtype=types, na_values=undefined, keep_default_na=False
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -66,7 +66,7 @@ def build(root: Path, made: Made, cases: Path | None = None, **options: Any) -> 
     claims = synthetic.claims(folder / "claims.yaml", made.grid)
     analyse.write(folder, claims, STATISTICS, made.grid)
     tables.write(folder, synthetic.cards(), STATISTICS, out / "tables")
-    figures.write(folder, results, STATISTICS, out / "figures")
+    figures.write(folder, results, synthetic.cards(), STATISTICS, out / "figures")
     exports.write(folder, results, STATISTICS, out / "data")
     report.write(folder, results, synthetic.cards(), STATISTICS, out / "index.html", **options)
     return out / "index.html"

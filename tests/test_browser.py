@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.extended]
 WIDTHS = {"desk": (1440, 900), "phone": (390, 844)}
+EXAMPLE = Path(__file__).parents[1] / "reports/example/index.html"
 DENIED = "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('denied')); }"
+UNFOLD = """() => {
+  for (const box of document.querySelectorAll('details')) box.open = true;
+  for (const part of document.querySelectorAll('section.dataset')) part.hidden = false;
+}"""
 Opened = Callable[..., "Page"]
 
 
@@ -40,10 +45,12 @@ def opened(browser: Browser, site: Path) -> Iterator[Opened]:
     contexts = []
 
     def note(request: Any) -> None:
-        if not request.url.startswith((site.as_uri(), "data:")):
+        if not request.url.startswith((site.as_uri(), EXAMPLE.as_uri(), "data:")):
             faults.append(f"request: {request.url}")
 
-    def open_page(query: str = "", *, width: str = "desk", dark: bool = False) -> Page:
+    def open_page(
+        query: str = "", *, width: str = "desk", dark: bool = False, of: Path = site
+    ) -> Page:
         context = browser.new_context(
             viewport=dict(zip(("width", "height"), WIDTHS[width], strict=True)),  # type: ignore[arg-type]
             color_scheme="dark" if dark else "light",
@@ -54,13 +61,24 @@ def opened(browser: Browser, site: Path) -> Iterator[Opened]:
         page.on("request", note)
         page.on("console", lambda said: faults.append(f"{said.type}: {said.text}"))
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(site.as_uri() + query)
+        page.goto(of.as_uri() + query)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert faults == []
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds on a page that keeps people from reading it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        f"{one['id']} ({one['impact']}): {one['help']}; first of {len(one['nodes'])}: {one['nodes'][0]['html'][:200]}"
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def column(table: Locator, number: int) -> list[float]:
@@ -177,8 +195,7 @@ def test_the_keyboard_is_enough(opened):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_screen(opened, width, dark):
     page = opened(width=width, dark=dark)
-    for box in page.locator("details").all():
-        box.evaluate("element => { element.open = true; }")
+    page.evaluate(UNFOLD)
     inner = page.evaluate("document.documentElement.scrollWidth")
     assert inner <= WIDTHS[width][0]
     cut = (
@@ -192,18 +209,19 @@ def test_nothing_is_wider_than_the_screen(opened, width, dark):
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing_serious(opened, width, dark):
-    from axe_playwright_python.sync_playwright import Axe
-
     page = opened(width=width, dark=dark)
-    for box in page.locator("details").all():
-        box.evaluate("element => { element.open = true; }")
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']} ({one['impact']}): {one['help']}; first of {len(one['nodes'])}: {one['nodes'][0]['html'][:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    page.evaluate(UNFOLD)
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_example_is_as_wide_as_the_screen_and_axe_finds_nothing_serious(opened, width):
+    """The page of real samples that the repository holds, every dataset of it."""
+    page = opened(width=width, dark=width == "phone", of=EXAMPLE)
+    page.evaluate(UNFOLD)
+    assert page.locator("section.dataset:visible").count() > 1
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width][0]
+    assert serious(page) == []
 
 
 def test_axe_finds_what_is_there(opened):

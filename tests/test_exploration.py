@@ -128,7 +128,7 @@ class TestTables:
         text = " ".join(table.notes)
         count = rows["object_recall"]
         assert count.isna().sum() == 2
-        assert f"Object recall {count.isna().sum()} of {len(count)}" in text
+        assert f"of {len(count)} values a metric undefined and left out: Object recall 2." in text
         assert "Exploratory" in text
 
     def test_nothing_explored_is_tested_or_ranked(self, folder, tmp_path):

@@ -21,6 +21,7 @@ from tests import site, synthetic
 from tests.synthetic import Made
 
 ONE = Made(grid={"acdc": ("mtunet",)}, variants=("plain", "salstm"), seeds=(0,), epochs=3)
+CARDS = synthetic.cards()
 
 
 @pytest.fixture
@@ -39,14 +40,18 @@ def size(path: Path) -> tuple[int, int]:
 
 def test_every_figure_is_there_and_listed(layout, tmp_path):
     out = tmp_path / "figures"
-    figures.write(layout[0], layout[1], {}, out)
+    figures.write(layout[0], layout[1], CARDS, {}, out)
     entries = json.loads((out / "figures.json").read_text())["figures"]
     assert [entry["kind"] for entry in entries] == [
         "forest", "ranking", "spread", "pareto", "curves", "sparsity", "agreement", "cases",
     ]  # fmt: skip
     assert entries[0]["file"] == "forest-acdc"
     for entry in entries:
-        assert ET.parse(out / f"{entry['file']}.svg").getroot().tag.endswith("svg")
+        drawing = ET.parse(out / f"{entry['file']}.svg").getroot()
+        assert drawing.tag.endswith("svg")
+        said = [*drawing.itertext(), *(entry.get(one, "") for one in ("title", "caption", "alt"))]
+        assert "MT-UNet" in " ".join(said)  # as tables print it
+        assert "mtunet" not in " ".join(said)
         assert size(out / f"{entry['file']}.png")[0] > 400
     shown = [(one["variant"], one["role"]) for one in entries[-1]["panels"]]
     assert shown == [(variant, role) for variant in ONE.variants for role in cases.ROLES]
@@ -58,7 +63,7 @@ def test_every_figure_is_there_and_listed(layout, tmp_path):
 @pytest.mark.extended
 def test_the_same_results_give_the_same_bytes(layout, tmp_path):
     for name in ("one", "two"):
-        figures.write(layout[0], layout[1], {}, tmp_path / name)
+        figures.write(layout[0], layout[1], CARDS, {}, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(files) == 8 * 2 + 2 * 8 + 1
     for name in files:
@@ -70,14 +75,14 @@ def test_the_same_results_give_the_same_bytes(layout, tmp_path):
 def test_nothing_done_gives_an_empty_list(tmp_path):
     states = {tuple(one.values()): ("missing", "not started") for one in ONE.identities()}
     folder = synthetic.collect(tmp_path / "collected", replace(ONE, states=states))
-    figures.write(folder, tmp_path, {}, tmp_path / "figures")
+    figures.write(folder, tmp_path, CARDS, {}, tmp_path / "figures")
     assert json.loads((tmp_path / "figures/figures.json").read_text()) == {"figures": []}
 
 
 def test_a_cell_without_predictions_has_no_pictures(layout, tmp_path, caplog):
     folder, results = layout
     (results / "acdc/mtunet/salstm/seed0/predictions/best_val.npz").unlink()
-    (entry,) = cases.draw(read(folder), results, "acdc", tmp_path / "figures")
+    (entry,) = cases.draw(read(folder), results, CARDS, "acdc", tmp_path / "figures")
     assert {panel["variant"] for panel in entry["panels"]} == {"plain"}
     assert "no pictures of this cell" in caplog.text
 
@@ -152,13 +157,24 @@ def test_a_constant_image_is_black_and_colours_stay():
 def test_curves_are_drawn_for_what_has_run(tmp_path):
     states = {("acdc", "mtunet", "salstm", 0): ("failed", "broken")}
     data = read(synthetic.collect(tmp_path, replace(ONE, states=states)))
-    facts = curves.draw(data, "acdc", tmp_path)
+    facts = curves.draw(data, CARDS, "acdc", tmp_path)
     assert facts is not None
     assert facts["caption"].startswith("1 of 2 trainings")
     svg = (tmp_path / "curves-acdc.svg").read_text()
     assert style.colour("plain") in svg
-    assert "mtunet" in svg
+    assert "MT-UNet" in svg
     assert "<dc:date>" not in svg
+
+
+def test_one_epoch_is_no_curve_unless_it_went_wrong(tmp_path):
+    data = read(synthetic.collect(tmp_path, replace(ONE, epochs=1)))
+    assert curves.draw(data, CARDS, "acdc", tmp_path) is None
+    history = data.history.copy()
+    history.loc[0, "loss"] = np.nan
+    facts = curves.draw(replace(data, history=history), CARDS, "acdc", tmp_path)
+    assert facts is not None
+    assert [one["training"] for one in facts["flagged"]] == ["MT-UNet plain, seed 0"]
+    assert facts["judged"] == 0
 
 
 def test_colours_are_told_apart_without_colour():
@@ -230,16 +246,19 @@ def test_gains_without_seeds_or_without_anything(tmp_path):
     folder = synthetic.collect(tmp_path, ONE)
     analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
     table = judged(folder, "comparisons")
-    facts = forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
+    facts = forest.draw(table, {"acdc": "mm"}, CARDS, "acdc", tmp_path)
     assert facts is not None
     assert "whether the module helps cannot be said" in facts["caption"]
     assert "2 of 4 comparisons" in facts["caption"]
-    assert forest.draw(table.assign(improvement=np.nan), {"acdc": "mm"}, "acdc", tmp_path) is None
+    assert (
+        forest.draw(table.assign(improvement=np.nan), {"acdc": "mm"}, CARDS, "acdc", tmp_path)
+        is None
+    )
 
 
 def test_an_interval_without_an_end_leaves_the_panel_readable(tmp_path):
     folder = synthetic.collect(tmp_path, ONE)
     analyse.write(folder, synthetic.claims(folder / "claims.yaml"), {"resamples": 200}, ONE.grid)
     table = judged(folder, "comparisons").assign(low=-np.inf, high=1e7)
-    assert forest.draw(table, {"acdc": "mm"}, "acdc", tmp_path)
+    assert forest.draw(table, {"acdc": "mm"}, CARDS, "acdc", tmp_path)
     assert "1e7" not in (tmp_path / "forest-acdc.svg").read_text()

@@ -134,6 +134,15 @@ def test_names_are_text_and_numbers_are_numbers(tmp_path):
     assert last[["group", "dice", "seed"]].isna().all()
 
 
+def test_columns_are_left_out_on_demand(tmp_path):
+    (tmp_path / "a.csv").write_text("case,dice,ece\n001,1,2\n")
+    assert files.read_csv(tmp_path / "a.csv", left_out=("ece", "nsd")).columns.tolist() == [
+        "case",
+        "dice",
+    ]
+    assert files.read_csv(tmp_path / "a.csv", left_out=("nsd",)).shape == (1, 3)
+
+
 def test_a_broken_table_is_named(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match=r"empty\.csv: "):

@@ -8,13 +8,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from salstm import report
 from salstm import tables as printed
 from salstm.analysis import analyse, results
 from salstm.files import write_json
-from salstm.report import pictures, provenance, verdict
+from salstm.report import findings, pictures, provenance, verdict
 from salstm.tables import listing, numbers
 from salstm.vocabulary import DECLARED
 from tests import synthetic
@@ -214,7 +215,10 @@ def test_a_note_stands_once_and_is_linked_from_every_table_that_needs_it(tmp_pat
     page = Page(text)
     notes = re.findall(r'<li id="note-(\d+)">(.*?)</li>', text, re.S)
     assert [int(number) for number, _ in notes] == list(range(1, len(notes) + 1))
-    assert len({words for _, words in notes}) == len(notes)
+    # Not even but for a number: what is a table's own stands at the table.
+    assert len({re.sub(r"\d+", "#", words) for _, words in notes}) == len(notes)
+    assert "values a metric undefined and left out" not in " ".join(words for _, words in notes)
+    assert "values a metric undefined and left out" in text
     bold = next(number for number, words in notes if words == "Best in bold, second underlined.")
     assert page.links.count(f"#note-{bold}") > 4
     assert page.words.count("Best in bold, second underlined.") == 1
@@ -360,7 +364,7 @@ def test_drawings_take_the_pages_colours_and_keep_their_ids_apart(tmp_path):
 
     data = results.read(synthetic.collect(tmp_path, Made()))
     for dataset in data.datasets:
-        curves.draw(data, dataset, tmp_path)
+        curves.draw(data, {}, dataset, tmp_path)
     inlined = [
         pictures.inline_svg(tmp_path / f"curves-{one}.svg", 'a "quoted" alt')
         for one in data.datasets
@@ -405,3 +409,26 @@ def test_pictures_are_reached_from_the_table(tmp_path):
 def test_a_grid_without_modules_says_so(tmp_path):
     words = Page(build(tmp_path, Made(variants=("plain",)))).words
     assert "This grid holds no module beside the plain networks" in words
+
+
+def test_curves_say_what_they_are_too_short_for():
+    history = pd.DataFrame({"epoch": [1]})
+    assert findings.curves(None, history.iloc[:0]) == ""
+    assert findings.curves(None, history) == "One epoch a training: no curve"
+    assert findings.curves(None, pd.DataFrame({"epoch": [1, 2]})) == ""
+    drawn = {"flagged": [], "judged": 0}
+    assert findings.curves(drawn, history).startswith("Trainings of under 4 epochs")
+    assert findings.curves({**drawn, "judged": 1}, history).startswith("No training diverged")
+    assert findings.curves({**drawn, "flagged": [1]}, history).startswith("1 training diverged")
+
+
+@pytest.mark.extended
+def test_one_epoch_is_said_in_the_figures_place(tmp_path):
+    words = Page(build(tmp_path, Made(epochs=1))).words
+    assert "One epoch a training: no curve." in words
+    assert "No training diverged" not in words
+
+
+def test_broad_drawings_are_told_apart():
+    for width, broad in ((418, False), (600, True)):
+        assert pictures.is_broad(f'<svg viewBox="0 0 {width}.5 200">') == broad

@@ -171,10 +171,14 @@ def test_undefined_values_are_left_out_and_counted(data, folder):
 
 def test_a_dataset_counts_its_holes_under_its_tables(data):
     table = comparison(data)
-    means = table[table["class"] == "mean"]
-    total = int(means.loc[means["metric"] == "hd95", "undefined"].sum())
-    text = " ".join(tables.build(table, data, synthetic.cards())[0].notes)
-    assert f"HD95: {total} of 216 values undefined and left out" in text
+    means = (table["class"] == "mean") & (table["metric"] == "hd95")
+    first = tables.build(table, data, synthetic.cards())[0].notes[0]
+    assert "of 216 values a metric undefined and left out: none; structures missed: plain " in first
+    table.loc[means, "undefined"] = 1
+    overview, dice, hd95 = (one.notes[0] for one in tables.build(table, data, synthetic.cards()))
+    assert f"undefined and left out: HD95 {means.sum()}; structures" in overview
+    assert "left out: none. " in dice
+    assert f"left out: HD95 {means.sum()}. " in hd95  # structures are counted in the overview alone
 
 
 def test_best_and_second_are_of_the_right_direction(data):
@@ -423,8 +427,13 @@ def test_cost_counts_and_multiples(data):
     made = cost.build(data, synthetic.cards(), "acdc")
     assert [(column.group, column.name) for column in made.columns] == [
         ("Parameters", "M"), ("Parameters", "×"), ("Multiply-adds", "G"), ("Multiply-adds", "×"),
-        ("Latency", "ms"), ("Latency", "×"), ("Training", "h"), ("Training", "×"),
+        ("Latency", "ms"), ("Latency", "×"), ("Training", "min"), ("Training", "×"),
     ]  # fmt: skip
+    assert made.rows[0].cells[6].text == "0.21"  # 12.5 seconds
+    hours = replace(data, cells=data.cells.assign(seconds=5400.0))
+    made = cost.build(hours, synthetic.cards(), "acdc")
+    assert made.columns[6].name == "h"
+    assert made.rows[0].cells[6].text == "1.50"
     assert [cell.text for cell in made.rows[1].cells[:4]] == ["9.40", "1.21", "24.21", "2.00"]
 
 

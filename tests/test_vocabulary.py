@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     claims = synthetic.claims(folder / "claims.yaml", MADE.grid)
     analyse.write(folder, claims, statistics, MADE.grid)
     tables.write(folder, synthetic.cards(), statistics, out / "tables")
-    figures.write(folder, root / "results", statistics, out / "figures")
+    figures.write(folder, root / "results", synthetic.cards(), statistics, out / "figures")
     exports.write(folder, root / "results", statistics, out / "data")
     report.write(folder, root / "results", synthetic.cards(), statistics, out / "index.html")
     return out
@@ -49,7 +49,7 @@ def test_a_metric_that_is_accepted_is_shown_wherever_metrics_are(site, name):
         text = (site / f"tables/acdc_{protocol}.md").read_text()
         unit = metric.unit_in("mm" if protocol == "strict" else "voxel")
         assert f"| {metric.label} [{unit}] {VARIANTS['plain'].label} |" in text
-        assert f"{metric.label}: " in text  # how many values are undefined
+        assert "values a metric undefined and left out: " in text
         assert f"protocol {protocol}: {metric.label} [{unit}] by class" in text
         assert (site / f"data/challenger_acdc_{protocol}_{name}.csv").is_file()
     assert f"gain in {head}" in (site / f"tables/acdc_gains-{dashed}.md").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from salstm import columns
 from salstm.columns import COLLECTED, COLUMNS
 from salstm.data.datasets import DATASETS
 from salstm.files import read_csv, read_json
-from salstm.vocabulary import PLAIN, VARIANTS, Identity
+from salstm.vocabulary import MEASURED, METRICS, PLAIN, VARIANTS, Identity
 
 Frame = Any
 """A pandas DataFrame. To pandas' own annotations a column may be nearly anything, so the checker sees Any."""
@@ -38,6 +38,7 @@ class Collected:
     history: Frame
     sparsity: Frame
     bounds: Frame
+    _part: dict[str, Collected] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def datasets(self) -> list[str]:
@@ -55,12 +56,15 @@ class Collected:
         return list(dict.fromkeys(self.cells["variant"]))
 
     def of(self, dataset: str) -> Collected:
-        """The part that belongs to one dataset."""
-        parts = (
-            frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
-            for frame in (getattr(self, name) for name in COLLECTED)
-        )
-        return Collected(*parts)
+        """The part that belongs to one dataset; the last is kept, for who goes on with the same."""
+        if dataset not in self._part:
+            parts = (
+                frame.loc[frame["dataset"] == dataset].reset_index(drop=True)
+                for frame in (getattr(self, name) for name in COLLECTED)
+            )
+            self._part.clear()
+            self._part[dataset] = Collected(*parts)
+        return self._part[dataset]
 
 
 def read(folder: Path, metrics: Sequence[str] = ()) -> Collected:
@@ -68,13 +72,16 @@ def read(folder: Path, metrics: Sequence[str] = ()) -> Collected:
 
     Args:
         folder: it.
-        metrics: those that are read.
+        metrics: those that are read beside those that are measured always.
 
     Raises:
         FileNotFoundError: one of the files is missing; the message says what to run.
         ValueError: one lacks a column, or no cell was scored with one of the metrics; the message names both.
     """
-    data = Collected(**{name: _frame(folder / f"{name}.csv", COLUMNS[name]) for name in COLLECTED})
+    left_out = [name for name in METRICS if name not in MEASURED and name not in metrics]
+    data = Collected(
+        **{name: _frame(folder / f"{name}.csv", COLUMNS[name], left_out) for name in COLLECTED}
+    )
     missing = [name for name in metrics if name not in data.scores]
     if missing and data.scores.empty:  # of a grid of which no cell is done
         nothing = data.scores.reindex(columns=[*data.scores.columns, *missing])
@@ -117,7 +124,7 @@ def dataset_name(dataset: str) -> str:
     return DATASETS[dataset].label
 
 
-def network_name(baseline: str, cards: dict[str, Any]) -> str:
+def network_name(baseline: str, cards: Mapping[str, Any]) -> str:
     """A network as tables and figures print it: its card's title."""
     return str(cards.get(baseline, {}).get("title", baseline))
 
@@ -127,12 +134,12 @@ def classes_of(dataset: str) -> list[str]:
     return list(DATASETS[dataset].classes)
 
 
-def _frame(path: Path, names: tuple[str, ...]) -> Frame:
+def _frame(path: Path, names: tuple[str, ...], left_out: Sequence[str] = ()) -> Frame:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; run `python -m salstm collect --out {path.parent}` first"
         )
-    frame = read_csv(path)
+    frame = read_csv(path, left_out=left_out)
     try:
         columns.check(path, frame.columns, names)
     except ValueError as error:

@@ -199,10 +199,11 @@ def under_protocol(
     selection = selection or chosen.selection
     kept = (scores["selection"] == selection) & ~scores["dataset"].isin(refused)
     scores = scores.loc[kept.to_numpy(dtype=np.bool_)]
-    names = np.array([chosen.convention_for(name) for name in scores["dataset"]], dtype=np.str_)
+    names = {name: chosen.convention_for(name) for name in scores["dataset"].unique().tolist()}
+    of_rows = scores["dataset"].map(names.__getitem__).to_numpy(dtype=object)
     parts = [
-        apply(scores.loc[names == name], name).assign(convention=name)
-        for name in sorted({*names.tolist()} or {chosen.convention})
+        apply(scores.loc[of_rows == name], name).assign(convention=name)
+        for name in sorted({*names.values()} or {chosen.convention})
     ]
     return pd.concat(parts, ignore_index=True)
 

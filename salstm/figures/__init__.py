@@ -32,6 +32,7 @@ LIST = "figures.json"
 def write(
     collected_in: Path,
     results: Path,
+    cards: Mapping[str, Any],
     statistics: Mapping[str, Any],
     out: Path,
     phantoms: Collection[str] = (),
@@ -43,6 +44,7 @@ def write(
     Args:
         collected_in: folder that ``collect`` wrote.
         results: results/<name>, for predictions and prepared cases.
+        cards: by network.
         statistics: config's statistics; its metrics are shown.
         out: the folder of the figures.
         phantoms: datasets that are made up: nobody else has scored their cases.
@@ -55,14 +57,14 @@ def write(
     units = numbers.units(data, comparisons)
     entries = []
     for dataset in data.datasets:
-        drawn = [forest.draw(comparisons, units, dataset, out)]
-        drawn.append(ranking.draw(data, ranked, dataset, out))
-        drawn.append(spread.draw(data, dataset, family.metrics, out))
+        drawn = [forest.draw(comparisons, units, cards, dataset, out)]
+        drawn.append(ranking.draw(data, ranked, cards, dataset, out))
+        drawn.append(spread.draw(data, cards, dataset, family.metrics, out))
         drawn.append(subgroups.draw(data, dataset, family.subgroups, family.metrics[0], out))
         kinds = (pareto, curves, sparsity)
-        drawn += [kind.draw(data, dataset, out) for kind in kinds]
+        drawn += [kind.draw(data, cards, dataset, out) for kind in kinds]
         drawn.append(None if dataset in phantoms else agreement.draw(data, dataset, out))
         entries += [facts for facts in drawn if facts]
-        entries += cases.draw(data, results, dataset, out) if pictures else []
+        entries += cases.draw(data, results, cards, dataset, out) if pictures else []
     write_json(out / LIST, {"figures": entries})
     log.info("%d figures in %s", len(entries), out)

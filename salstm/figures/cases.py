@@ -5,14 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm.analysis.results import Collected, Frame, classes_of, dataset_name, variant_name
+from salstm.analysis.results import (
+    Collected,
+    Frame,
+    classes_of,
+    dataset_name,
+    network_name,
+    variant_name,
+)
 from salstm.evaluation import conventions
 from salstm.figures import panels, style
 from salstm.files import replacing
@@ -28,7 +35,9 @@ QUALITY = 74
 """Of the small pictures that the report holds."""
 
 
-def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[str, Any]]:
+def draw(
+    data: Collected, results: Path, cards: Mapping[str, Any], dataset: str, out: Path
+) -> list[dict[str, Any]]:
     """Draw ``cases-<dataset>-<network>`` and the report's small pictures in a folder.
 
     Returns:
@@ -48,7 +57,9 @@ def draw(data: Collected, results: Path, dataset: str, out: Path) -> list[dict[s
         shown = [panel for rows in cells for panel in _panels(store, results, dataset, rows)]
         if shown:
             _figure(shown, dataset, baseline, out)
-            entries.append(_facts(shown, dataset, baseline, out))
+            name = network_name(baseline, cards)
+            title = f"{dataset_name(dataset)}, {name}: cases"
+            entries.append(_facts(shown, dataset, baseline, out) | {"title": title})
     return entries
 
 
@@ -147,7 +158,6 @@ def _facts(shown: list[dict[str, Any]], dataset: str, baseline: str, out: Path) 
         "dataset": dataset,
         "baseline": baseline,
         "classes": classes_of(dataset),
-        "title": f"{dataset_name(dataset)}, {baseline}: cases",
         "caption": "Tinted area with a white rim: the truth. Coloured line: the prediction (weights chosen on "
         "validation). The fixed case is the same for all networks; best, median and worst are by the cell's Dice "
         "(protocol strict, mean over classes). The slice is the one with the most wrong pixels. Error map: pixels of "

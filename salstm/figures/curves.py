@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.figures import flags, style
 
 if TYPE_CHECKING:
@@ -18,18 +18,21 @@ DICE = {"val_dice": ("-", 1.4), "test_dice": (":", 1.0)}
 LABELS = {"val_dice": "Dice, validation", "test_dice": "Dice, test"}
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``curves-<dataset>`` in a folder.
 
     Returns:
-        What the report says about the figure; None if no network of the dataset has a curve.
+        What the report says about the figure; None if no training of the dataset has a curve: one epoch is none,
+        unless it went wrong.
     """
     history = data.of(dataset).history
-    baselines = [one for one in data.baselines(dataset) if (history["baseline"] == one).any()]
-    if not baselines:
+    if history["epoch"].nunique() < 2 and not flags.flagged(history, cards):
         return None
+    baselines = [one for one in data.baselines(dataset) if (history["baseline"] == one).any()]
     with style.styled() as pyplot:
-        size = (max(PANEL[0] * len(baselines), 4.6) + 0.4, PANEL[1] * 2 + 0.75)
+        size = (max(PANEL[0] * len(baselines) + 0.4, style.WIDTH), PANEL[1] * 2 + 0.75)
         figure, axes = pyplot.subplots(
             2, len(baselines), figsize=size, squeeze=False, sharex="col", sharey="row"
         )
@@ -37,12 +40,12 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
             runs = history[history["baseline"] == baseline]
             _loss(axes[0, column], runs)
             _dice(axes[1, column], runs)
-            axes[0, column].set_title(baseline)
+            axes[0, column].set_title(network_name(baseline, cards))
         _label(axes)
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"curves-{dataset}")
-    return _facts(data, dataset, history)
+    return _facts(data, cards, dataset, history)
 
 
 def _loss(axes: Axes, runs: Frame) -> None:
@@ -95,7 +98,9 @@ def _legend(figure: Any, variants: list[str]) -> None:
     )
 
 
-def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
+def _facts(
+    data: Collected, cards: Mapping[str, Any], dataset: str, history: Frame
+) -> dict[str, Any]:
     runs = len(history.drop_duplicates(["baseline", "variant", "seed"]))
     planned = int((data.cells["dataset"] == dataset).sum())
     name = dataset_name(dataset)
@@ -107,14 +112,18 @@ def _facts(data: Collected, dataset: str, history: Frame) -> dict[str, Any]:
         "caption": f"{runs} of {planned} trainings, one line each. Above: training loss. Below: Dice (fraction) on "
         "validation (solid) and test (dotted), as the training itself measured it to choose weights: "
         f"per slice-stack on the stored grid, not under a protocol of the tables. {flags.RULES}",
-        "flagged": flags.flagged(history),
-        "alt": _alt(name, history),
+        "flagged": flags.flagged(history, cards),
+        "judged": flags.judged(history),
+        "alt": _alt(name, history, cards),
     }
 
 
-def _alt(name: str, history: Frame) -> str:
+def _alt(name: str, history: Frame, cards: Mapping[str, Any]) -> str:
     best: Mapping[Any, float] = history.groupby(["baseline", "variant"], sort=False)[
         "val_dice"
     ].max()
-    parts = (f"{one[0]} {variant_name(one[1])} {value:.3f}" for one, value in best.items())
+    parts = (
+        f"{network_name(one[0], cards)} {variant_name(one[1])} {value:.3f}"
+        for one, value in best.items()
+    )
     return f"Training curves on {name}. Best validation Dice: {', '.join(parts)}."

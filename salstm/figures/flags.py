@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from salstm.analysis.results import Frame, variant_name
+from salstm.analysis.results import Frame, network_name, variant_name
 
 FEWEST = 4
 """Epochs below which a curve tells nothing."""
@@ -14,7 +15,8 @@ FALL = 0.02
 """Share of its start by which a loss must fall, or it is flat."""
 RULES = (
     f"Flagged: diverged (loss not finite, or at the end above its start), flat (loss never {100 * FALL:.0f} % "
-    "below its start), collapsed (last validation Dice under half of the best)."
+    "below its start), collapsed (last validation Dice under half of the best); of under "
+    f"{FEWEST} epochs nothing but a loss that is not finite."
 )
 
 
@@ -41,17 +43,24 @@ def judge(run: Frame) -> str:
     return ""
 
 
-def flagged(history: Frame) -> list[dict[str, Any]]:
+def judged(history: Frame) -> int:
+    """How many trainings of a dataset are long enough to be judged by their curves."""
+    epochs = history.groupby(["baseline", "variant", "seed"])["epoch"].nunique()
+    return int((epochs >= FEWEST).sum())
+
+
+def flagged(history: Frame, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trainings that are flagged: ``training`` in words, ``why``, and the keys.
 
     Args:
         history: rows of one dataset.
+        cards: by network.
     """
     rows = []
     for (baseline, variant, seed), run in history.groupby(
         ["baseline", "variant", "seed"], sort=False
     ):
         if why := judge(run):
-            words = f"{baseline} {variant_name(variant)}, seed {seed}"
+            words = f"{network_name(baseline, cards)} {variant_name(variant)}, seed {seed}"
             rows.append({"training": words, "why": why})
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salstm.analysis.comparisons import BETTER, WORSE
-from salstm.analysis.results import Frame, dataset_name, variant_name
+from salstm.analysis.results import Frame, dataset_name, network_name, variant_name
 from salstm.figures import style
 from salstm.tables.gains import ends
 from salstm.vocabulary import METRICS
@@ -25,13 +25,18 @@ STEP = 0.36
 
 
 def draw(
-    comparisons: Frame, units: Mapping[str, str], dataset: str, out: Path
+    comparisons: Frame,
+    units: Mapping[str, str],
+    cards: Mapping[str, Any],
+    dataset: str,
+    out: Path,
 ) -> dict[str, Any] | None:
     """Draw ``forest-<dataset>`` in a folder.
 
     Args:
         comparisons: as ``salstm.analysis.analyse`` wrote them.
         units: of the distances of each dataset.
+        cards: by network.
         dataset: one of them.
         out: the folder.
 
@@ -45,17 +50,21 @@ def draw(
         list(dict.fromkeys(rows[name])) for name in ("metric", "baseline", "module")
     )
     with style.styled() as pyplot:
-        size = (3.3 * len(metrics) + 0.9, ROW * len(networks) * (len(modules) + 0.8) + 1.15)
+        size = (
+            max(2.65 * len(metrics) + 0.5, style.WIDTH),
+            ROW * len(networks) * (len(modules) + 0.8) + 1.15,
+        )
         figure, axes = pyplot.subplots(1, len(metrics), figsize=size, squeeze=False, sharey=True)
         for part, metric in zip(axes[0], metrics, strict=True):
             _panel(part, rows[rows["metric"] == metric], networks, modules)
             part.set_xlabel(_heading(metric, units[dataset]))
-        axes[0, 0].set_yticks(range(len(networks)), networks)
+        names = [network_name(one, cards) for one in networks]
+        axes[0, 0].set_yticks(range(len(names)), names)
         axes[0, 0].set_ylim(len(networks) - 0.4, -0.6)
         _legend(figure, modules, len(metrics))
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"forest-{dataset}")
-    return _facts(rows, dataset)
+    return _facts(rows, cards, dataset)
 
 
 def _panel(axes: Axes, rows: Frame, networks: list[str], modules: list[str]) -> None:
@@ -126,7 +135,7 @@ def _legend(figure: Any, modules: list[str], panels: int) -> None:
     figure.legend(handles=marks, loc="upper left", ncols=columns, handlelength=1.4)
 
 
-def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
+def _facts(rows: Frame, cards: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     name, done = dataset_name(dataset), rows.dropna(subset="improvement")
     level = float(done["level"].iloc[0])
     noise = ""
@@ -144,13 +153,13 @@ def _facts(rows: Frame, dataset: str) -> dict[str, Any]:
         "enough seeds, in a run that can decide. Grey: what 95 % of gains stay inside that have no other cause than "
         "the luck of the trainings. Arrow: the interval goes on."
         f"{noise}",
-        "alt": _alt(name, done),
+        "alt": _alt(name, done, cards),
     }
 
 
-def _alt(name: str, done: Frame) -> str:
+def _alt(name: str, done: Frame, cards: Mapping[str, Any]) -> str:
     parts = (
-        f"{row['baseline']} {variant_name(row['module'])} "
+        f"{network_name(row['baseline'], cards)} {variant_name(row['module'])} "
         f"{METRICS[row['metric']].label} "
         f"{row['improvement'] * METRICS[row['metric']].scale:+.2f}"
         for row in done.to_dict("records")

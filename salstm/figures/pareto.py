@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.figures import style
 from salstm.tables import numbers
 from salstm.vocabulary import DICE, METRICS, PLAIN, STRICT
@@ -19,7 +20,9 @@ COSTS = {
 }
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``pareto-<dataset>`` in a folder.
 
     Returns:
@@ -30,15 +33,15 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
     if not costs:
         return None
     with style.styled() as pyplot:
-        size = (3.6 * len(costs) + 0.6, 3.5)
+        size = (style.WIDTH, 3.1)
         figure, axes = pyplot.subplots(1, len(costs), figsize=size, squeeze=False, sharey=True)
         for part, name in zip(axes[0], costs, strict=True):
-            _panel(part, table.dropna(subset=name), name)
+            _panel(part, table.dropna(subset=name), name, cards)
         axes[0, 0].set_ylabel(METRICS[DICE].heading(""))
         _legend(figure, data.variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"pareto-{dataset}")
-    return _facts(table, dataset, costs)
+    return _facts(table, cards, dataset, costs)
 
 
 def points(data: Collected, dataset: str) -> Frame:
@@ -55,13 +58,15 @@ def front(table: Frame, cost: str) -> Frame:
     return ordered[ordered["mean"] > best]
 
 
-def _panel(axes: Axes, table: Frame, cost: str) -> None:
+def _panel(axes: Axes, table: Frame, cost: str, cards: Mapping[str, Any]) -> None:
     label, unit = COSTS[cost]
     best = front(table, cost)
     axes.step(
         best[cost] / unit, best["mean"] * 100, where="post", color=style.FAINT, lw=5, alpha=0.3
     )
-    for baseline, rows in table.groupby("baseline", sort=False):
+    # From left to right one name above its dot and one below: neighbours cost nearly the same.
+    for at, baseline in enumerate(dict.fromkeys(table.sort_values(cost)["baseline"])):
+        rows = table[table["baseline"] == baseline]
         plain = rows[rows["variant"] == PLAIN]
         for row in rows.to_dict("records"):
             shade, place = style.colour(row["variant"]), (row[cost] / unit, row["mean"] * 100)
@@ -71,7 +76,8 @@ def _panel(axes: Axes, table: Frame, cost: str) -> None:
                 axes.plot(*zip(start, place, strict=True), color=shade, lw=0.9, alpha=0.6, zorder=2)
         named = (plain if not plain.empty else rows).iloc[0]
         axes.annotate(
-            str(baseline), (named[cost] / unit, named["mean"] * 100), (-5, 4), fontsize=7,
+            network_name(baseline, cards), (named[cost] / unit, named["mean"] * 100),
+            (-5, -9 if at % 2 else 4), fontsize=7,
             textcoords="offset points", zorder=4, ha="right",
         )  # fmt: skip
     _scale(axes, table[cost] / unit, label)
@@ -82,7 +88,7 @@ def _scale(axes: Axes, values: Any, label: str) -> None:
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
     axes.set_xscale("log")
-    axes.set_xlim(values.min() / 1.9, values.max() * 1.25)
+    axes.set_xlim(values.min() / 2.8, values.max() * 1.25)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(LogLocator(subs=()))
@@ -101,11 +107,13 @@ def _legend(figure: Any, variants: list[str]) -> None:
     figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
 
 
-def _facts(table: Frame, dataset: str, costs: list[str]) -> dict[str, Any]:
+def _facts(
+    table: Frame, cards: Mapping[str, Any], dataset: str, costs: list[str]
+) -> dict[str, Any]:
     name, parts = dataset_name(dataset), []
     for cost in costs:
         named = [
-            f"{row['baseline']} {variant_name(row['variant'])}"
+            f"{network_name(row['baseline'], cards)} {variant_name(row['variant'])}"
             for row in front(table, cost).to_dict("records")
         ]
         parts.append(f"{COSTS[cost][0].split(' of')[0]}: {', '.join(named)}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.figures import style
 from salstm.tables.ranking import few_seeds, told_apart, why_empty
 from salstm.vocabulary import METRICS
@@ -22,13 +23,14 @@ LARGEST = 90.0
 
 
 def draw(
-    data: Collected, judged: dict[str, Frame], dataset: str, out: Path
+    data: Collected, judged: Mapping[str, Frame], cards: Mapping[str, Any], dataset: str, out: Path
 ) -> dict[str, Any] | None:
     """Draw ``ranking-<dataset>`` in a folder.
 
     Args:
         data: what was collected, for the order of networks and variants.
         judged: 'ranking', 'shares' and 'pairs' as ``claims`` wrote them.
+        cards: by network.
         dataset: one of the datasets.
         out: the folder.
 
@@ -57,6 +59,9 @@ def draw(
             _ranks(left, shares[shares["metric"] == metric], order)
             _map(right, pairs[pairs["metric"] == metric], order)
             name = METRICS[metric].label
+            names = (f"{network_name(one, cards)} {variant_name(two)}" for one, two in order)
+            labels = [f"{one}  {at}" for at, one in enumerate(names, start=1)]
+            left.set_yticks(range(len(order)), labels)
             left.set_title(f"{name}: rank in the draws")
             right.set_title(f"{name}: row better than column")
         figure.tight_layout()
@@ -70,8 +75,6 @@ def _ranks(axes: Axes, shares: Frame, order: list[tuple[str, str]]) -> None:
     shades = [style.colour(variant) for variant in seen["variant"]]
     sizes = (LARGEST * seen["share"]).to_numpy()
     axes.scatter(seen["at"].to_numpy(), places, s=sizes, c=shades, linewidths=0, zorder=3)
-    names = (f"{one} {variant_name(two)}  {at}" for at, (one, two) in enumerate(order, start=1))
-    axes.set_yticks(range(len(order)), list(names))
     axes.set_xticks(range(1, len(order) + 1, 1 + len(order) // 16))
     axes.set_xlim(0.4, len(order) + 0.6)
     axes.set_ylim(len(order) - 0.5, -0.5)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from salstm.analysis.results import Collected, Frame, dataset_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name
 from salstm.figures import style
 from salstm.tables.sparsity import MEASURES, MODELS, said
 from salstm.vocabulary import PLAIN
@@ -19,7 +20,9 @@ COLOURS = {"attention": PLAIN}
 LABELS = {"l1": "L1 norm per entry", "ratio": "L1 norm / L2 norm, of 1"}
 
 
-def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, out: Path
+) -> dict[str, Any] | None:
     """Draw ``sparsity-<dataset>`` in a folder.
 
     Returns:
@@ -37,13 +40,13 @@ def draw(data: Collected, dataset: str, out: Path) -> dict[str, Any] | None:
         _legend(figure, [model for model in MODELS if (rows["model"] == model).any()])
         figure.tight_layout(rect=(0, 0, 1, 0.91))
         style.save(figure, out / f"sparsity-{dataset}")
-    name = dataset_name(dataset)
+    name, network = dataset_name(dataset), network_name(str(rows["baseline"].iloc[0]), cards)
     return {
         "file": f"sparsity-{dataset}",
         "kind": "sparsity",
         "dataset": dataset,
         "title": f"{name}: attention's output across stacked modules",
-        "caption": f"{name}, {rows['baseline'].iloc[0]}: the trained module applied again and again to its own output, "
+        "caption": f"{name}, {network}: the trained module applied again and again to its own output, "
         "and self-attention without a ConvLSTM; solid: training cases, dashed: test cases, band: one standard "
         "deviation between cases. Left: mean absolute value. Right: the same against the root mean square, which does "
         "not depend on the scale; a left curve that falls beside a level right one is an output that shrinks.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salstm.analysis.results import Collected, Frame, dataset_name, variant_name
+from salstm.analysis.results import Collected, Frame, dataset_name, network_name, variant_name
 from salstm.evaluation import conventions
 from salstm.figures import style
 from salstm.tables import numbers
@@ -23,7 +23,9 @@ VECTORS = 40
 """Most cases that are drawn as shapes of their own; more are one picture inside the drawing."""
 
 
-def draw(data: Collected, dataset: str, metrics: Sequence[str], out: Path) -> dict[str, Any] | None:
+def draw(
+    data: Collected, cards: Mapping[str, Any], dataset: str, metrics: Sequence[str], out: Path
+) -> dict[str, Any] | None:
     """Draw ``spread-<dataset>`` in a folder, a panel for each of the metrics.
 
     Returns:
@@ -35,18 +37,20 @@ def draw(data: Collected, dataset: str, metrics: Sequence[str], out: Path) -> di
     table, unit = per_case(rows, metrics), numbers.unit_of(rows)
     networks, variants = data.baselines(dataset), data.variants
     with style.styled() as pyplot:
-        size = (max(4.6, 0.42 * len(networks) * (len(variants) + 0.6) + 0.8), PANEL * len(metrics))
+        width = 0.42 * len(networks) * (len(variants) + 0.6) + 0.8
+        size = (max(width, style.WIDTH), PANEL * len(metrics))
         figure, grid = pyplot.subplots(len(metrics), figsize=size, sharex=True, squeeze=False)
         axes = grid[:, 0]
         for part, metric in zip(axes, metrics, strict=True):
             _panel(part, table, metric, (networks, variants))
             part.set_ylabel(METRICS[metric].axis(unit))
-        axes[-1].set_xticks(range(len(networks)), networks)
+        names = [network_name(one, cards) for one in networks]
+        axes[-1].set_xticks(range(len(names)), names)
         axes[-1].set_xlim(-0.5, len(networks) - 0.5)
         _legend(figure, variants)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / size[1]))
         style.save(figure, out / f"spread-{dataset}")
-    return _facts(table, dataset, metrics[0])
+    return _facts(table, cards, dataset, metrics[0])
 
 
 def per_case(rows: Frame, metrics: Sequence[str]) -> Frame:
@@ -96,11 +100,11 @@ def _legend(figure: Any, variants: list[str]) -> None:
     figure.legend(handles=marks, loc="upper left", ncols=len(marks), handlelength=1.4)
 
 
-def _facts(table: Frame, dataset: str, metric: str) -> dict[str, Any]:
+def _facts(table: Frame, cards: Mapping[str, Any], dataset: str, metric: str) -> dict[str, Any]:
     name = dataset_name(dataset)
     groups = table.groupby(["baseline", "variant"], sort=False)[metric]
     parts = (
-        f"{baseline} {variant_name(variant)} {values.median():.3f}"
+        f"{network_name(baseline, cards)} {variant_name(variant)} {values.median():.3f}"
         for (baseline, variant), values in groups
     )
     return {

@@ -17,6 +17,8 @@ INK = "#1a1a1b"
 FAINT = "#8a8a8b"
 GRID = "#d9d9da"
 PAPER = "#fefefe"
+WIDTH = 5.8
+"""Inches of a figure that stands beside another on the page: equal widths give equal letters."""
 RC: dict[Any, Any] = {
     "axes.edgecolor": FAINT,
     "axes.grid": True,

@@ -50,8 +50,8 @@ def reanalyze(folder: Path, cards: Mapping[str, Any]) -> Path:
     said = description.read(folder / DESCRIPTION)
     results, shown = folder / RESULTS / said["name"], folder / "reports" / said["name"]
     statistics, phantoms = said["statistics"], said["phantoms"]
-    tables.write(collected, dict(cards), statistics, shown / "tables", phantoms)
-    figures.write(collected, results, statistics, shown / "figures", phantoms)
+    tables.write(collected, cards, statistics, shown / "tables", phantoms)
+    figures.write(collected, results, cards, statistics, shown / "figures", phantoms)
     exports.write(collected, results, statistics, shown / "data")
     report.write(collected, results, cards, statistics, shown, phantoms=phantoms)
     return shown

@@ -112,7 +112,7 @@ def _context(
         "shares": " and ".join(
             METRICS[one].label for one in metrics if not METRICS[one].is_distance
         ),
-        "names": {name: network_name(name, dict(cards)) for name in networks},
+        "names": {name: network_name(name, cards) for name in networks},
         "scratch": layout.from_scratch(data),
         "cards": {name: cards[name] for name in networks if name in cards},
     }
@@ -169,10 +169,9 @@ def _drawn(folder: Path) -> dict[str, Any]:
     for entry in pictures.listed(folder):
         dataset = entry["dataset"]
         if entry["kind"] != "cases":
-            drawings.setdefault(dataset, {})[entry["kind"]] = {
-                **entry,
-                "svg": _markup(folder, entry),
-            }
+            svg = _markup(folder, entry)
+            drawn = {**entry, "svg": svg, "broad": pictures.is_broad(svg)}
+            drawings.setdefault(dataset, {})[entry["kind"]] = drawn
             continue
         cases.setdefault(dataset, []).append(entry)
         for panel in entry["panels"]:

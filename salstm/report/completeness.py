@@ -24,7 +24,7 @@ def matrix(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
         for baseline in data.baselines(dataset):
             chosen = _of(data.cells, dataset=dataset, baseline=baseline)
             cells = [_tally(_of(chosen, variant=variant)) for variant in data.variants]
-            name = network_name(baseline, dict(cards))
+            name = network_name(baseline, cards)
             rows.append({"dataset": dataset_name(dataset), "network": name, "cells": cells})
     return rows
 
@@ -35,7 +35,7 @@ def gaps(data: Collected, cards: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "dataset": dataset_name(row["dataset"]),
-            "network": network_name(row["baseline"], dict(cards)),
+            "network": network_name(row["baseline"], cards),
             "variant": variant_name(row["variant"]),
             "seed": row["seed"],
             "state": row["state"],

@@ -8,7 +8,8 @@ from typing import Any
 
 from salstm.analysis.comparisons import BETTER, WORSE
 from salstm.analysis.results import Frame, network_name, variant_name
-from salstm.tables.layout import Table
+from salstm.figures.flags import FEWEST
+from salstm.tables.layout import SCRATCH, Table
 from salstm.vocabulary import METRICS
 
 
@@ -34,7 +35,8 @@ def best(table: Table) -> str:
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if column.group == group and cell.mark == "best":
-                name = row.labels[0] + (f" + {column.name}" if column.name != "plain" else "")
+                network = row.labels[0].removesuffix(SCRATCH)
+                name = network + (f" + {column.name}" if column.name != "plain" else "")
                 return f"Best mean {group}: {cell.text}, {name}"
     return ""
 
@@ -67,11 +69,13 @@ def cost(table: Table | None) -> str:
     return f"Multiply-adds, times plain: {', '.join(parts)}" if parts else ""
 
 
-def curves(figure: Mapping[str, Any] | None) -> str:
-    """How many trainings went wrong."""
+def curves(figure: Mapping[str, Any] | None, history: Frame) -> str:
+    """How many trainings went wrong, or why that is not seen; nothing where none has left an epoch."""
     if figure is None:
-        return ""
+        return "One epoch a training: no curve" if history["epoch"].nunique() == 1 else ""
     flagged = len(figure["flagged"])
+    if not flagged and not figure["judged"]:
+        return f"Trainings of under {FEWEST} epochs: too short to judge by their curves"
     who = f"{flagged} training{'s' * (flagged != 1)}" if flagged else "No training"
     return f"{who} diverged, stayed flat or collapsed"
 
@@ -109,7 +113,7 @@ def _module(name: str) -> str:
 
 def _cell(baseline: str, variant: str, cards: Mapping[str, Any]) -> str:
     name = variant_name(variant)
-    return f"{network_name(baseline, dict(cards))} {name}"
+    return f"{network_name(baseline, cards)} {name}"
 
 
 def _range(values: Iterable[float]) -> str:

@@ -15,6 +15,8 @@ from salstm.vocabulary import VARIANTS
 _DROPPED = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>", re.S
 )
+BROAD = 540.0
+"""Points above which a drawing is broad."""
 _TYPES = {".webp": "image/webp", ".png": "image/png"}
 
 
@@ -46,10 +48,17 @@ def inline_svg(path: Path, alt: str) -> str:
         "xmlns:xlink": "http://www.w3.org/1999/xlink",
         "role": "img",
         "aria-label": alt,
+        "preserveAspectRatio": "xMinYMid",
     }
     written = " ".join(f"{name}={quoteattr(value)}" for name, value in attributes.items())
     opening = f"<svg {box[0]} {written}>"
     return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.S)
+
+
+def is_broad(svg: str) -> bool:
+    """Whether a drawing needs the whole width of the page for its letters to be read."""
+    box = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+    return box is not None and float(box[1]) > BROAD
 
 
 def data_url(path: Path) -> str:

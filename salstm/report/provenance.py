@@ -118,7 +118,7 @@ def _run(
     seconds, trained = record.get("seconds"), record.get("trained", {})
     return {
         "dataset": dataset_name(cell["dataset"]),
-        "network": network_name(cell["baseline"], dict(cards)),
+        "network": network_name(cell["baseline"], cards),
         "variant": variant_name(cell["variant"]),
         "seed": f"{cell['seed']}, fold {record['fold']}" if "fold" in record else cell["seed"],
         "commit": _commit(commit),

@@ -100,7 +100,7 @@ class Sections:
             "gains": findings.gains(comparisons, dataset),
             "worst": findings.worst(figures.get("spread"), self.cards),
             "cost": findings.cost(placed["cost"]["table"] if placed["cost"] else None),
-            "curves": findings.curves(figures.get("curves")),
+            "curves": findings.curves(figures.get("curves"), self.data.of(dataset).history),
             "order": findings.order(figures.get("ranking")),
         }
 

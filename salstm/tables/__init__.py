@@ -103,7 +103,7 @@ def others(
         made_up: whether its cases are phantoms, which nobody else has scored.
     """
     comparisons = judged["comparisons"]
-    unit = numbers.units(data, comparisons)[dataset]
+    unit = numbers.unit_in(data, dataset, numbers.declared(comparisons))
     declared = dict.fromkeys(comparisons.loc[comparisons["dataset"] == dataset, "metric"])
     built = [
         *(gains.build(comparisons, cards, dataset, metric, unit) for metric in declared),

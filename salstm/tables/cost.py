@@ -14,7 +14,7 @@ from salstm.analysis.results import (
     network_name,
     variant_name,
 )
-from salstm.tables.layout import Cell, Column, Row, Table, number
+from salstm.tables.layout import COST_NOTE, Cell, Column, Row, Table, number
 from salstm.vocabulary import PLAIN
 
 COUNTS = {
@@ -30,18 +30,25 @@ RUNS = {
     "training_bytes": ("Training memory", "GiB", 2.0**30, 2),
 }
 """As COUNTS, from what the trainings measured themselves: means over seeds."""
+SHORT = {"seconds": ("Training", "min", 60.0, 2)}
+"""In place of hours where no training of the table takes one."""
 
 
 def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
     """The cost table of a dataset: network and variant a row; each count, and how many times the plain one's."""
     part = data.of(dataset)
     values = _values(part)
-    shown = [name for name in (*COUNTS, *RUNS) if values[name].notna().any()]
-    columns = [column for name in shown for column in _columns(name)]
+    known = {**COUNTS, **RUNS, **(SHORT if values["seconds"].max() < RUNS["seconds"][2] else {})}
+    shown = {name: words for name, words in known.items() if values[name].notna().any()}
+    columns = [Column(words[0], one) for words in shown.values() for one in (words[1], "×")]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
-            tuple(cell for name in shown for cell in _cells(values[name], name, baseline, variant)),
+            (network_name(baseline, cards), variant_name(variant)),
+            tuple(
+                cell
+                for name, words in shown.items()
+                for cell in _cells(values[name], words[2:], (baseline, variant))
+            ),
         )
         for baseline in part.baselines(dataset)
         for variant in part.variants
@@ -53,8 +60,7 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table:
 
 
 NOTES = (
-    "Of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as one "
-    "multiply-add (MAC).",
+    COST_NOTE,
     "Training: wall time of the epochs, the GPU's energy and the most memory at any moment (of the GPU; else of "
     "the process), means over seeds; what a machine cannot tell is left out. The provenance names it.",
     "× is the multiple of the plain network.",
@@ -71,14 +77,10 @@ def _values(part: Collected) -> Frame:
     return table.join(runs)
 
 
-def _columns(name: str) -> tuple[Column, Column]:
-    heading, unit = {**COUNTS, **RUNS}[name][:2]
-    return Column(heading, unit), Column(heading, "×")
-
-
-def _cells(values: Series, name: str, baseline: str, variant: str) -> tuple[Cell, Cell]:
-    size, decimals = {**COUNTS, **RUNS}[name][2:]
-    value = float(values.get((baseline, variant), math.nan)) / size
-    plain = float(values.get((baseline, PLAIN), math.nan)) / size
+def _cells(values: Series, form: tuple[float, int], of: tuple[str, str]) -> tuple[Cell, Cell]:
+    """A count of a (network, variant), in a unit of a size and with some decimals, and its multiple of plain."""
+    size, decimals = form
+    value = float(values.get(of, math.nan)) / size
+    plain = float(values.get((of[0], PLAIN), math.nan)) / size
     ratio = value / plain if plain else math.nan
     return Cell(number(value, decimals), value), Cell(number(ratio), ratio)

@@ -11,7 +11,7 @@ from salstm.analysis.results import dataset_name as name_of
 from salstm.columns import TOLERATED
 from salstm.evaluation import conventions, tolerances
 from salstm.tables import bounds, numbers
-from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
+from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, convention_note, holes, number
 from salstm.tables.numbers import MEAN
 from salstm.vocabulary import METRICS, PROTOCOLS
 
@@ -46,7 +46,7 @@ def build(
     part = data.of(dataset)
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(_cell(means.loc[(baseline, variant, metric)], metric) for metric in metrics),
         )
         for baseline in part.baselines(dataset)
@@ -79,18 +79,12 @@ def _cell(row: Series, metric: str) -> Cell:
 
 def _notes(part: Collected, tidy: Frame, means: Frame, metrics: Sequence[str]) -> tuple[str, ...]:
     first = tidy.iloc[0]
-    convention = conventions.CONVENTIONS[first["convention"]]
-    holes = (
-        f"{METRICS[str(name)].label} {rows['undefined'].sum()} of {rows['values'].sum()}"
-        for name, rows in means.groupby("metric", sort=False)
-    )
     kinds = dict.fromkeys(METRICS[one].kind for one in metrics)
     return (
-        f"n = {means['cases'].max()} test cases. Exploratory: declared as such before the run, not tested, in no rank, "
-        "verdict or claim.",
+        f"n = {means['cases'].max()} test cases; {holes(means)}. Exploratory: declared as such before the run, not "
+        "tested, in no rank, verdict or claim.",
         f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
-        f"Convention {first['convention']}: {convention.description}",
-        f"Undefined and left out: {'; '.join(holes)}.",
+        convention_note(first["convention"]),
         *(SAID[one] for one in kinds if one in SAID),
         *(_tolerances(part, str(first["convention"])) if "nsd" in metrics else ()),
     )

@@ -41,7 +41,7 @@ def build(
         tuple(columns),
         tuple(
             Row(
-                (network_name(row["baseline"], dict(cards)), variant_name(row["module"])),
+                (network_name(row["baseline"], cards), variant_name(row["module"])),
                 tuple(_cells(row)),
             )
             for row in rows

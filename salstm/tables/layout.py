@@ -25,6 +25,10 @@ ABSENT = "–"
 MINUS = "\N{MINUS SIGN}"
 FEWER = "†"
 SCRATCH = "‡"
+COST_NOTE = (
+    "A cost is of one prediction: a window of frames in, the middle frame's logits out. A multiply and an add count as "
+    "one multiply-add (MAC)."
+)
 COSTS = {"parameters": ("Parameters [M]", 1e6), "macs": ("MACs [G]", 1e9)}
 
 
@@ -103,7 +107,7 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     scratch = from_scratch(part)
     rows = tuple(
         Row(
-            (network_name(one, dict(cards)) + SCRATCH * (one in scratch),),
+            (network_name(one, cards) + SCRATCH * (one in scratch),),
             tuple(cell for _, make in blocks for cell in make(one)),
         )
         for one in part.baselines(dataset)
@@ -112,10 +116,10 @@ def overview(numbers: Frame, data: Collected, cards: Mapping[str, Any]) -> Table
     rows += tuple(_foot(one, _metrics(numbers), blocks) for one in feet)
     title = f"{dataset_name(dataset)}, protocol {protocol}: means over classes"
     notes = (
-        *_notes(numbers, part),
+        *_notes(numbers, part, cards, _structures(means)),
         *bounds.note(feet),
         *_scratch_note(scratch, cards),
-        _cost_note(),
+        COST_NOTE,
     )
     return Table(f"{dataset}_{protocol}", title, ("Network",), columns, rows, notes)
 
@@ -133,7 +137,7 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     rows: list[Row] = []
     scratch = from_scratch(part)
     for one in part.baselines(dataset):
-        name = network_name(one, dict(cards))
+        name = network_name(one, cards)
         ours = name + SCRATCH * (one in scratch)
         for variant in part.variants:
             cells = (_number(table.loc[(one, variant, metric, label)], part) for label in classes)
@@ -148,7 +152,7 @@ def by_class(numbers: Frame, data: Collected, cards: Mapping[str, Any], metric: 
     for one in feet:
         values = (one.value(metric, label) for label in classes)
         rows.append(Row((one.label, ""), tuple(Cell(number(each), each) for each in values)))
-    notes = (*_notes(chosen, part), *bounds.note(feet), *_scratch_note(scratch, cards))
+    notes = (*_notes(chosen, part, cards), *bounds.note(feet), *_scratch_note(scratch, cards))
     return Table(f"{dataset}_{protocol}_{metric}", title, labels, columns, tuple(rows), notes)
 
 
@@ -266,21 +270,22 @@ def _why(row: Series, part: Collected) -> str:
     return "; ".join(f"seed {one['seed']} {one['state']}: {one['reason']}" for one in cells)
 
 
-def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
-    """n, units, aggregation, rule and holes: what a number means."""
+def _notes(
+    numbers: Frame, part: Collected, cards: Mapping[str, Any], counted: str = ""
+) -> tuple[str, ...]:
+    """n, units, aggregation, rule and holes: what a number means; ``counted`` is said beside n."""
     first = numbers.iloc[0]
     if first["refused"]:
         return (f"Left empty: {first['refused']}.",)
     seeds = part.cells["seed"].nunique()
-    convention = conventions.CONVENTIONS[first["convention"]]
     means = numbers[numbers["class"] == MEAN]
     spread = "± is the standard deviation over seeds." if seeds > 1 else "One seed: no spread."
+    # What is of this table alone is one sentence: the page keeps it at the table, and the rest, once, at its foot.
     notes = [
-        f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}. {spread} "
-        "Averaged over the cases of each class, then over classes, seeds last.",
+        f"n = {means['cases'].max()} test cases, {seeds} seed{'s' * (seeds > 1)}; {holes(means)}"
+        f"{counted}. {spread} Averaged over the cases of each class, then over classes, seeds last.",
         f"Protocol {first['protocol']}: {PROTOCOLS[first['protocol']].description}",
-        f"Convention {first['convention']}: {convention.description}",
-        _holes(means),
+        convention_note(first["convention"]),
         "Best in bold, second underlined.",
     ]
     if (means["seeds"].between(1, seeds - 1)).any():
@@ -291,32 +296,47 @@ def _notes(numbers: Frame, part: Collected) -> tuple[str, ...]:
             "weights that they were published with. * not comparable: other data, split, selection or scoring, and no "
             "difference is shown."
         )
-        notes += _comparable(means)
+        notes += _comparable(means, cards)
     return tuple(notes)
 
 
-def _comparable(means: Frame) -> list[str]:
+def _comparable(means: Frame, cards: Mapping[str, Any]) -> list[str]:
     """With which run each comparable number is compared: split, weights and grid."""
     rows = means[means["comparable"].fillna(False).astype(bool)]
     return [
-        f"{row['baseline']}: {row['why']}."
+        f"{network_name(row['baseline'], cards)}: {row['why']}."
         for row in rows.drop_duplicates("baseline").to_dict("records")
     ]
 
 
-def _holes(means: Frame) -> str:
+def convention_note(name: str) -> str:
+    """What a convention's name means."""
+    return f"Convention {name}: {conventions.CONVENTIONS[name].description}"
+
+
+def holes(means: Frame) -> str:
+    """How many values of each metric are undefined, in words: the metrics that have any, of how many.
+
+    Args:
+        means: rows of ``salstm.tables.numbers.comparison`` for the mean over the classes.
+    """
+    counts = means.groupby("metric", sort=False)[["undefined", "values"]].sum()
+    of = f"of {counts['values'].iloc[0]} values a metric"
+    found = counts.loc[counts["undefined"] > 0, "undefined"].to_dict()
+    listed = (f"{METRICS[str(name)].label} {count}" for name, count in found.items())
+    return f"{of} undefined and left out: {', '.join(listed) or 'none'}"
+
+
+def _structures(means: Frame) -> str:
+    """How many structures each variant missed and invented; they are the same whatever the metric."""
+    first = means.index.get_level_values("metric") == _metrics(means.reset_index())[0]
+    one = means[first].groupby("variant", sort=False)
+    counts = one[["missed", "invented"]].sum()
     parts = []
-    for metric, rows in means.groupby("metric", sort=False):
-        parts.append(
-            f"{METRICS[str(metric)].label}: {rows['undefined'].sum()} of {rows['values'].sum()} "
-            f"values undefined and left out"
-        )
-    one = means[means["metric"] == means["metric"].iloc[0]].groupby("variant", sort=False)
-    counted = (
-        f"{variant_name(str(name))} {rows['missed'].sum()} missed, {rows['invented'].sum()} invented"
-        for name, rows in one
-    )
-    return f"{'; '.join(parts)}. Structures: {'; '.join(counted)}."
+    for what in counts:
+        each = (f"{variant_name(str(name))} {count}" for name, count in counts[what].items())
+        parts.append(f"{what}: {', '.join(each) if counts[what].any() else 'none'}")
+    return f"; structures {', '.join(parts)}"
 
 
 def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]:
@@ -324,18 +344,11 @@ def _scratch_note(scratch: list[str], cards: Mapping[str, Any]) -> Iterable[str]
     if not scratch:
         return
     weights = {one: cards.get(one, {}).get("weights", {"scratch": True}) for one in scratch}
-    others = [network_name(one, dict(cards)) for one in scratch if not weights[one]["scratch"]]
+    others = [network_name(one, cards) for one in scratch if not weights[one]["scratch"]]
     note = f"{SCRATCH} trained from scratch: no pretrained weights."
     if others:
         note += f" The authors of {', '.join(others)} start from a pretrained backbone."
     yield note
-
-
-def _cost_note() -> str:
-    return (
-        "Parameters and multiply-adds (MACs, one per multiply and add) of one prediction: a window of frames in, "
-        "the middle frame's logits out."
-    )
 
 
 def _indexed(numbers: Frame) -> Frame:

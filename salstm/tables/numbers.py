@@ -91,13 +91,20 @@ def unit_of(rows: Frame) -> str:
 
 def units(data: Collected, comparisons: Frame) -> dict[str, str]:
     """Unit of the distances of each dataset under the protocol of the declared comparisons."""
-    declared = comparisons["protocol"].iloc[0] if len(comparisons) else STRICT
-    protocol, by_dataset = PROTOCOLS[declared], {}
-    for dataset in data.datasets:
-        scope = conventions.CONVENTIONS[protocol.convention_for(dataset)].scope
-        rows = data.scores
-        by_dataset[dataset] = unit_of(rows[(rows["dataset"] == dataset) & (rows["scope"] == scope)])
-    return by_dataset
+    protocol = declared(comparisons)
+    return {dataset: unit_in(data, dataset, protocol) for dataset in data.datasets}
+
+
+def declared(comparisons: Frame) -> str:
+    """Protocol of the declared comparisons."""
+    return str(comparisons["protocol"].iloc[0]) if len(comparisons) else STRICT
+
+
+def unit_in(data: Collected, dataset: str, protocol: str = STRICT) -> str:
+    """Unit of the distances of a dataset under a protocol."""
+    rows = data.of(dataset).scores
+    scope = conventions.CONVENTIONS[PROTOCOLS[protocol].convention_for(dataset)].scope
+    return unit_of(rows[rows["scope"] == scope])
 
 
 def _summary(rows: Frame, metrics: Sequence[str]) -> Frame:

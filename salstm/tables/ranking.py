@@ -45,7 +45,7 @@ def build(
     clear = [row for row in pairs.to_dict("records") if told_apart(row)]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(
                 cell
                 for metric in metrics
@@ -85,9 +85,10 @@ def _notes(ranking: Frame, pairs: Frame, metrics: int) -> tuple[str, ...]:
     if why := why_empty(ranking):
         return (f"No interval: {why}.",)
     return (
-        f"n = {groups} patients or sequences, drawn again with replacement; a case is its mean over "
-        "classes and seeds. From, to: 95 % interval of the rank; first: share of the draws in which it is the best.",
-        "Better than, worse than: pairs told apart over trainings and groups, after Holm's correction for the "
-        f"{len(pairs) // metrics} pairs of a metric" + few_seeds(pairs) + ".",
+        f"n = {groups} patients or sequences, {len(pairs) // metrics} pairs of each metric. Patients or sequences are "
+        "drawn again with replacement; a case is its mean over classes and seeds. From, to: 95 % interval of the rank; "
+        "first: share of the draws in which it is the best.",
+        "Better than, worse than: pairs told apart over trainings and groups, after Holm's correction for all "
+        f"pairs of a metric{few_seeds(pairs)}.",
         "Exploration beside the declared comparisons: it decides no claim.",
     )

@@ -10,7 +10,7 @@ from salstm.analysis import comparisons
 from salstm.analysis.results import Collected, Series, dataset_name, network_name, variant_name
 from salstm.evaluation import conventions
 from salstm.tables import numbers
-from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, number
+from salstm.tables.layout import ABSENT, Cell, Column, Row, Table, convention_note, number
 from salstm.vocabulary import METRICS, PROTOCOLS, SELECTIONS, STRICT
 
 
@@ -30,7 +30,7 @@ def by_convention(
         ]
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(cell for table in ranked.values() for cell in _ranks(table, baseline, variant)),
         )
         for baseline in part.baselines(dataset)
@@ -45,7 +45,7 @@ def by_convention(
         (
             "The same predictions (weights chosen on validation), scored under each rule; 1 is best, equal means share "
             "the better rank. Moves: the largest rank minus the smallest; bold where it is not 0.",
-            *(f"{name}: {rule.description}" for name, rule in conventions.CONVENTIONS.items()),
+            *map(convention_note, conventions.CONVENTIONS),
             *(f"Not strict: {why}." for why in conventions.refusals(part.scores, STRICT).values()),
         ),
     )
@@ -60,13 +60,13 @@ def by_selection(
     scores = comparisons.optimism(part.scores, convention, metrics)
     shown = [*SELECTIONS, "optimism"]
     means = scores.groupby(["baseline", "variant", "metric"])[shown].mean()
-    unit = numbers.units(data, scores.iloc[:0])[dataset]
+    unit = numbers.unit_in(data, dataset)
     names = [*(one.label for one in SELECTIONS.values()), "optimism"]
     falling = [METRICS[metric].label for metric in metrics if METRICS[metric].sign < 0]
     less = f" (for {' and '.join(falling)} it takes off)" if falling else ""
     rows = [
         Row(
-            (network_name(baseline, dict(cards)), variant_name(variant)),
+            (network_name(baseline, cards), variant_name(variant)),
             tuple(
                 _score(means, (baseline, variant, metric), name)
                 for metric in metrics
@@ -97,7 +97,8 @@ def moved(table: Table) -> str:
         known = [row.cells[at].value for row in table.rows if not math.isnan(row.cells[at].value)]
         if column.name == "moves" and known:
             name, count = column.group.split(",")[0], sum(value > 0 for value in known)
-            parts.append(f"{name} moves {count} of {len(known)}, by up to {max(known):.0f} places")
+            most = f"by up to {max(known):.0f} place{'s' * (max(known) != 1)}"
+            parts.append(f"{name} moves {count} of {len(known)}" + f", {most}" * (count > 0))
     return "; ".join(parts)
 
 

@@ -40,7 +40,7 @@ def build(data: Collected, cards: Mapping[str, Any], dataset: str) -> Table | No
             cells = [_cell(one[measure]) for measure in MEASURES for one in by_layer]
             table.append(Row((MODELS[model], split), tuple(cells)))
     cases = rows.drop_duplicates(["split", "case"]).groupby("split", sort=False).size()
-    network = network_name(str(rows["baseline"].iloc[0]), dict(cards))
+    network = network_name(str(rows["baseline"].iloc[0]), cards)
     counted = ", ".join(f"{count} {split}" for split, count in cases.items())
     first = f"n = {counted} cases (± sd between them), {network}, seed {rows['seed'].iloc[0]}, best_val weights."
     title = f"{dataset_name(dataset)}: attention's output by layer"

@@ -77,10 +77,10 @@ def _table(
         rows.append(Row((level,), (Cell(str(count), float(count)), *shown)))
     heading = METRICS[metric].heading(numbers.unit_of(found[0][1]))
     heads = [Column("", "n")]
-    heads += [Column(network_name(one, dict(cards)), variant_name(name)) for one, name in cells]
+    heads += [Column(network_name(one, cards), variant_name(name)) for one, name in cells]
     groups = len({group for _, scored in found for group in scored["group"]})
     notes = (
-        f"{heading}, protocol {STRICT}; n = cases, of {groups} patients or sequences. Mean over the cases of each "
+        f"n = cases, of {groups} patients or sequences; {heading}, protocol {STRICT}. Mean over the cases of each "
         "class, then over classes and seeds.",
         "Exploration: nothing here is tested, and no verdict reads it; differences between small subgroups are mostly "
         "chance.",

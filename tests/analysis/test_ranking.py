@@ -145,7 +145,7 @@ def test_what_cannot_be_drawn_again_says_why(values, groups, why, tmp_path):
     judged: dict[str, Any] = dict(zip(("ranking", "shares", "pairs"), frames, strict=True))
     grid = {"acdc": tuple(values)}
     data = results.read(synthetic.collect(tmp_path, Made(grid=grid, variants=("plain",))))
-    assert figure.draw(data, judged, "acdc", tmp_path) is None
+    assert figure.draw(data, judged, synthetic.cards(), "acdc", tmp_path) is None
     shown = table.build(data, judged, synthetic.cards(), "acdc")
     assert shown is not None
     assert why in shown.notes[0]
@@ -172,7 +172,7 @@ def test_table_and_figure_of_a_whole_run(tmp_path):
     assert (folder / "ranking.csv").read_bytes() == before
     data = results.read(folder)
     judged = {one: results.judged(folder, one) for one in ("ranking", "shares", "pairs")}
-    facts = figure.draw(data, judged, "acdc", tmp_path)
+    facts = figure.draw(data, judged, synthetic.cards(), "acdc", tmp_path)
     assert facts is not None
     assert "0 of 15 pairs" in facts["alt"] or "of 30 pairs" in facts["alt"]
     assert "over trainings and groups" in facts["caption"]
