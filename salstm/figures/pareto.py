@@ -88,7 +88,7 @@ def _scale(axes: Axes, values: Any, label: str) -> None:
     from matplotlib.ticker import LogLocator, ScalarFormatter
 
     axes.set_xscale("log")
-    axes.set_xlim(values.min() / 2.8, values.max() * 1.25)
+    axes.set_xlim(values.min() / 3.6, values.max() * 1.25)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(LogLocator(subs=()))
