@@ -85,12 +85,13 @@ def _panel(axes: Axes, table: Frame, cost: str, cards: Mapping[str, Any]) -> Non
 
 def _scale(axes: Axes, values: Any, label: str) -> None:
     """A logarithmic axis with plain numbers, wide enough for the names on the left."""
-    from matplotlib.ticker import LogLocator, ScalarFormatter
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
+    low, high = values.min() / 3.6, values.max() * 1.25
     axes.set_xscale("log")
-    axes.set_xlim(values.min() / 3.6, values.max() * 1.25)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1, 3)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(LogLocator(subs=()))
     axes.margins(y=0.12)
     axes.set_xlabel(label)
