@@ -189,9 +189,9 @@ def run(asked: Asked) -> None:
         print(f"{name}: {states[name]}", flush=True)
 
 
-def one_part(asked: Asked, name: str) -> None:
+def one_part(asked: Asked, name: str, parent: int | None) -> None:
     """A part in this process: its rows are on disk after each of them."""
-    _end_with_parent()
+    _end_with_parent(parent)
     rows: list[dict[str, Any]] = []
     for row in PARTS[name][0](asked):
         rows.append(row)
@@ -201,6 +201,7 @@ def one_part(asked: Asked, name: str) -> None:
 def _part(asked: Asked, name: str, limit: float) -> str:
     """Run a part as a process; how it ended. What it printed is in ``NAME.log``."""
     command = [sys.executable, "-m", "benchmarks.gpu_check", *_options(asked), "--part", name]
+    command += ["--parent", str(os.getpid())]
     started = time.monotonic()
     with (asked.out / f"{name}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -218,10 +219,16 @@ def _part(asked: Asked, name: str, limit: float) -> str:
     return f"done in {taken}" if code == 0 else f"failed after {taken}: see {name}.log"
 
 
-def _end_with_parent() -> None:
-    """Ask Linux to end this process with the one that started it, however that ends."""
+def _end_with_parent(parent: int | None) -> None:
+    """Ask Linux to end this process with the one that started it, however that ends.
+
+    Raises:
+        SystemExit: that one ended while this one was still importing.
+    """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        raise SystemExit(f"the check (process {parent}) that began this part has ended")
 
 
 def _options(asked: Asked) -> list[str]:
@@ -314,11 +321,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--cases", type=Path, help="prepared cases of ACDC, to train on")
     parser.add_argument("--part", choices=sorted(PARTS), help="this one, in this process")
+    parser.add_argument("--parent", type=int, help="with --part: the process that it ends with")
     given = vars(parser.parse_args())
-    name = given.pop("part")
+    name, parent = given.pop("part"), given.pop("parent")
     asked = Asked(**{**given, "out": given["out"].resolve()})
     if name:
-        one_part(asked, name)
+        one_part(asked, name, parent)
         return
     import torch
 

@@ -81,3 +81,15 @@ def test_killed_at_a_random_moment_what_it_wrote_is_whole(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     time.sleep(2)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.extended
+def test_a_part_whose_check_was_killed_while_it_imported_writes_nothing(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    command = [sys.executable, "-m", "benchmarks.gpu_check", "--device", "cpu", "--small"]
+    command += ["--out", str(tmp_path), "--part", "environment", "--parent", str(ended.pid)]
+    part = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert part.returncode == 1
+    assert "that began this part has ended" in part.stderr
+    assert not list(tmp_path.iterdir())
